@@ -1,0 +1,233 @@
+"""The engine, transaction(scope), the schema's version, and what the server and its role must be."""
+
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.exc import OperationalError
+
+__all__ = [
+    "Database", "DatabaseUnfit", "Scope", "Stage", "Statement", "is_empty", "migrate", "psycopg_url", "run_stages",
+]  # fmt: skip
+
+OLDEST_SERVER = 150000  # PostgreSQL 15
+EVERYTHING = 0  # the tenant id that the policies read as "all tenants"
+
+ROLE_FACTS = """
+SELECT r.rolname, r.rolsuper, r.rolbypassrls, current_setting('server_version_num')::int,
+       EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+               WHERE n.nspname = 'public' AND pg_has_role(r.oid, c.relowner, 'MEMBER')),
+       to_regclass('public.alembic_version') IS NOT NULL
+FROM pg_roles r WHERE r.rolname = current_user
+"""
+SUPER_MEMBERS = """
+SELECT EXISTS (SELECT FROM pg_roles r
+               WHERE (r.rolsuper OR r.rolbypassrls) AND pg_has_role(current_user, r.oid, 'MEMBER'))
+"""
+MAY_REWRITE = """
+SELECT EXISTS (SELECT FROM unnest(ARRAY['transaction', 'entry', 'misuse']) AS t(name)
+               WHERE has_table_privilege(current_user, quote_ident(name), 'UPDATE')
+                  OR has_table_privilege(current_user, quote_ident(name), 'DELETE')
+                  OR has_table_privilege(current_user, quote_ident(name), 'TRUNCATE'))
+"""
+
+
+class DatabaseUnfit(Exception):
+    """The database or the role is not what the program needs; the text says how to mend it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whose rows a transaction of the site may see: one tenant's, or everyone's."""
+
+    tenant_id: int
+
+    @classmethod
+    def everything(cls) -> "Scope":
+        return cls(EVERYTHING)
+
+    @classmethod
+    def tenant(cls, tenant_id: int) -> "Scope":
+        if tenant_id <= 0:
+            raise ValueError("a tenant's id is positive")
+        return cls(tenant_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One prepared statement: its name, its text with $1, $2 …, and the PostgreSQL type of each parameter."""
+
+    name: str
+    sql: str
+    types: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Statements that travel together in one round trip, with their parameters. `final`: commit follows."""
+
+    calls: list[tuple[Statement, tuple[Any, ...]]]
+    final: bool = False
+
+
+Rows = list[tuple[Any, ...]]
+
+
+def psycopg_url(url: str) -> str:
+    """The same address with the driver that SQLAlchemy is to use."""
+    for prefix in ("postgresql://", "postgres://"):
+        if url.startswith(prefix):
+            return "postgresql+psycopg://" + url.removeprefix(prefix)
+    return url
+
+
+class Database:
+    """A pool of connections as one role. Made by the program's edge, passed to whoever needs it."""
+
+    def __init__(self, url: str, *, pool_size: int = 5) -> None:
+        self.engine = create_engine(
+            psycopg_url(url),
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_pre_ping=True,
+            pool_timeout=5,
+            connect_args={"connect_timeout": 5},
+        )
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    @contextmanager
+    def transaction(self, scope: Scope) -> Iterator[Connection]:
+        """One transaction that sees `scope`'s rows only; commits at its end, rolls back on any exception."""
+        with self.engine.begin() as connection:
+            connection.execute(
+                text("SELECT set_config('tessera.tenant', :tenant, true)"), {"tenant": str(scope.tenant_id)}
+            )
+            yield connection
+
+    def check(self) -> None:
+        """Raise DatabaseUnfit unless server, role and schema are what the programs need."""
+        try:
+            with self.engine.connect() as connection:
+                _check(connection)
+        except OperationalError as error:
+            raise DatabaseUnfit(
+                f"The database cannot be reached: {str(error.orig).strip().splitlines()[0]}. "
+                "Check DATABASE_URL and that PostgreSQL is running."
+            ) from error
+
+
+def _check(connection: Connection) -> None:
+    name, is_super, bypasses, version, owns, migrated = connection.execute(text(ROLE_FACTS)).one()
+    if version < OLDEST_SERVER:
+        raise DatabaseUnfit(f"PostgreSQL 15 or newer is needed; this server is {version // 10000}.")
+    if is_super or bypasses or owns or connection.execute(text(SUPER_MEMBERS)).scalar_one():
+        raise DatabaseUnfit(
+            f"The role {name!r} is too strong: it could walk around row level security or rewrite the books. "
+            "Log in as tessera_server or tessera_site instead, roles that own nothing "
+            "and have neither SUPERUSER nor BYPASSRLS."
+        )
+    if not migrated:
+        raise DatabaseUnfit(
+            "The database has no tables yet. Run `python -m ledger migrate` with DATABASE_OWNER_URL set."
+        )
+    here, newest = _revisions(connection)
+    if here != newest:
+        known = {script.revision for script in _scripts().walk_revisions()}
+        if here not in known:
+            raise DatabaseUnfit(
+                f"The database's schema ({here}) is newer than this program knows ({newest}). "
+                "Install the newer program; nothing was changed."
+            )
+        raise DatabaseUnfit(
+            f"The database's schema ({here}) is older than this program ({newest}). "
+            "Run `python -m ledger migrate` with DATABASE_OWNER_URL set."
+        )
+    if connection.execute(text(MAY_REWRITE)).scalar_one():
+        raise DatabaseUnfit(
+            f"The role {name!r} may change or delete rows of the books. Revoke UPDATE, DELETE and TRUNCATE "
+            "on transaction, entry and misuse from it."
+        )
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config())
+
+
+def _revisions(connection: Connection) -> tuple[str | None, str | None]:
+    here = MigrationContext.configure(connection).get_current_revision()
+    return here, _scripts().get_current_head()
+
+
+def migrate(owner_url: str) -> None:
+    """Bring the schema to this program's version, as the role that owns the tables.
+
+    Raises DatabaseUnfit when the database is newer than the code, or cannot be reached.
+    """
+    engine = create_engine(psycopg_url(owner_url), connect_args={"connect_timeout": 5})
+    try:
+        with engine.begin() as connection:
+            # Two programs that start at once must not both migrate.
+            connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('tessera.migrate'))"))
+            here, newest = _revisions(connection)
+            known = {script.revision for script in _scripts().walk_revisions()}
+            if here is not None and here not in known:
+                raise DatabaseUnfit(
+                    f"The database's schema ({here}) is newer than this program knows ({newest}). "
+                    "Install the newer program; nothing was changed."
+                )
+            config = _config()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    except OperationalError as error:
+        raise DatabaseUnfit(
+            f"The database cannot be reached: {str(error.orig).strip().splitlines()[0]}."
+        ) from error
+    finally:
+        engine.dispose()
+
+
+def is_empty(connection: Connection) -> bool:
+    """True when no organisation exists yet: the moment to load demonstration data."""
+    return not connection.execute(text("SELECT EXISTS (SELECT FROM organisation)")).scalar_one()
+
+
+def run_stages(connection: Connection, stages: Generator[Stage, list[Rows], Any]) -> Any:
+    """The synchronous driver of ledger.books: each stage in one psycopg pipeline, inside `connection`'s transaction."""
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    results: list[Rows] = []
+    try:
+        stage = next(stages)
+        while True:
+            results = _run_stage(driver, stage.calls)
+            stage = stages.send(results)
+    except StopIteration as done:
+        return done.value
+
+
+def _run_stage(
+    driver: "psycopg.Connection[Any]", calls: Sequence[tuple[Statement, tuple[Any, ...]]]
+) -> list[Rows]:
+    with driver.pipeline():
+        cursors = []
+        for statement, params in calls:
+            cursor = psycopg.RawCursor(driver)
+            cursor.execute(statement.sql, params)
+            cursors.append(cursor)
+    return [cursor.fetchall() if cursor.description else [] for cursor in cursors]

@@ -1,0 +1,29 @@
+"""Every table, with its constraints beside it; `slot` first on the member side.
+
+Points are bigint; money is bigint minor units with its currency. Nothing here is ever a float. The
+tables of the member side lead every key with `slot` (0 to 255), so that the same code runs on one
+PostgreSQL and, distributed by slot, on many. Rows of the operator's side are few and are read by all.
+
+Foreign keys stay inside the member side and inside the operator's side. From transaction to
+terminal, price and service there is none: each would lock a row that every debit of a shop shares.
+Those rows are never deleted (no program holds DELETE), and an invariant looks for orphans instead.
+"""
+
+from ledger.model.base import ACCOUNT_ID, CARD_ID, LOT_ID, OFFICE_TERMINAL, SLOTS, TRANSACTION_ID, Base
+from ledger.model.member import Account, Card, Entry, Lot, Member, Misuse, Transaction
+from ledger.model.operator import (
+    BusinessDay,
+    CatalogueVersion,
+    Enrolment,
+    Organisation,
+    Price,
+    Service,
+    Staff,
+    Terminal,
+)
+
+__all__ = [
+    "ACCOUNT_ID", "CARD_ID", "LOT_ID", "OFFICE_TERMINAL", "SLOTS", "TRANSACTION_ID", "Account", "Base",
+    "BusinessDay", "Card", "CatalogueVersion", "Enrolment", "Entry", "Lot", "Member", "Misuse",
+    "Organisation", "Price", "Service", "Staff", "Terminal", "Transaction",
+]  # fmt: skip

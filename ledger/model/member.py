@@ -1,0 +1,222 @@
+"""The member side: members, accounts, cards, lots, transactions, entries. `slot` leads every key of the books."""
+
+from datetime import date, datetime
+from uuid import UUID
+
+from sqlalchemy import (
+    CheckConstraint,
+    Computed,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    SmallInteger,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from ledger.model.base import Base, one_of
+
+
+class Member(Base):
+    """A person who holds points, belonging to one enterprise."""
+
+    __tablename__ = "member"
+    __table_args__ = (one_of("status", "active", "closed"), UniqueConstraint("enterprise_id", "code"))
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    enterprise_id: Mapped[int] = mapped_column(ForeignKey("organisation.id"))
+    code: Mapped[str]
+    name: Mapped[str]
+    status: Mapped[str] = mapped_column(server_default="active")
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Account(Base):
+    """The points of one member. What can be spent is posted - held, less what expired unswept."""
+
+    __tablename__ = "account"
+    __table_args__ = (
+        CheckConstraint("slot BETWEEN 0 AND 255", name="slot"),
+        CheckConstraint("held >= 0 AND posted >= held", name="balance"),
+        one_of("status", "open", "closed"),
+        {"postgresql_with": {"fillfactor": "70"}},
+    )
+    slot: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    member_id: Mapped[int] = mapped_column(index=True)
+    enterprise_id: Mapped[int]
+    posted: Mapped[int] = mapped_column(server_default="0")
+    held: Mapped[int] = mapped_column(server_default="0")
+    status: Mapped[str] = mapped_column(server_default="open")
+
+
+class Card(Base):
+    """What identifies an account. A replaced card gets a new issue number, which kills the old QR and chip."""
+
+    __tablename__ = "card"
+    __table_args__ = (
+        one_of("status", "issued", "active", "suspended", "lost", "expired", "closed"),
+        CheckConstraint("issue > 0", name="issue"),
+        CheckConstraint("pin_tries BETWEEN 0 AND 3", name="pin_tries"),
+        CheckConstraint("length(pin_verifier) = 32", name="pin_verifier"),
+        CheckConstraint("limit_points > 0", name="limit_points"),
+        CheckConstraint("number ~ '^[0-9]{16}$'", name="number"),
+        UniqueConstraint("slot", "number"),
+        ForeignKeyConstraint(["slot", "account_id"], ["account.slot", "account.id"]),
+        {"postgresql_with": {"fillfactor": "80"}},
+    )
+    slot: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    account_id: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    enterprise_id: Mapped[int]
+    number: Mapped[str]
+    issue: Mapped[int] = mapped_column(server_default="1")
+    status: Mapped[str] = mapped_column(server_default="active")
+    expires_on: Mapped[date | None]
+    pin_verifier: Mapped[bytes | None]
+    pin_tries: Mapped[int] = mapped_column(SmallInteger, server_default="0")
+    limit_points: Mapped[int | None]
+
+
+class Lot(Base):
+    """Points that came in together. `expires_on` is the last business date on which they can be spent."""
+
+    __tablename__ = "lot"
+    __table_args__ = (
+        one_of("kind", "granted", "purchased", "promotional"),
+        CheckConstraint("held >= 0 AND remaining >= held AND granted >= remaining", name="points"),
+        CheckConstraint("granted > 0", name="granted"),
+        ForeignKeyConstraint(["slot", "account_id"], ["account.slot", "account.id"]),
+        # `open` and not `remaining` in the predicate: a spend then stays a HOT update.
+        Index("lot_open_idx", "slot", "account_id", postgresql_where=text("open")),
+        {"postgresql_with": {"fillfactor": "70"}},
+    )
+    slot: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    account_id: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    enterprise_id: Mapped[int]
+    funder_id: Mapped[int]
+    kind: Mapped[str]
+    granted: Mapped[int]
+    remaining: Mapped[int]
+    held: Mapped[int] = mapped_column(server_default="0")
+    open: Mapped[bool] = mapped_column(Computed("remaining > 0", persisted=True))
+    expires_on: Mapped[date | None]
+    priority: Mapped[int] = mapped_column(SmallInteger, server_default="0")
+
+
+class Transaction(Base):
+    """One request and its answer; a refusal is a row too. Insert only.
+
+    `balance` is what could be spent afterwards, as the reply said. `meaning` is a hash of what was
+    asked: the same key with another meaning is an error. `reverses` names the transaction that
+    this one undid; the unique constraint allows it once.
+    """
+
+    __tablename__ = "transaction"
+    __table_args__ = (
+        one_of("kind", "redeem", "reversal", "tombstone", "grant"),
+        CheckConstraint("points >= 0 AND (code = 0 OR points = 0)", name="points"),
+        CheckConstraint(
+            "kind <> 'redeem' OR code <> 0 OR"
+            " (points > 0 AND price_id IS NOT NULL AND merchant_id IS NOT NULL AND settlement_minor >= 0)",
+            name="redeem",
+        ),
+        CheckConstraint("reverses IS NULL OR (kind = 'reversal' AND points > 0)", name="reverses"),
+        CheckConstraint("length(meaning) = 16", name="meaning"),
+        UniqueConstraint("slot", "account_id", "terminal_id", "txid"),
+        Index(
+            "transaction_reverses_key", "slot", "account_id", "reverses", unique=True,
+            postgresql_where=text("reverses IS NOT NULL"),
+        ),
+        Index(None, "id"),
+        ForeignKeyConstraint(["slot", "account_id"], ["account.slot", "account.id"]),
+        ForeignKeyConstraint(
+            ["slot", "account_id", "reverses"],
+            ["transaction.slot", "transaction.account_id", "transaction.id"],
+        ),
+    )  # fmt: skip
+    slot: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    account_id: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    terminal_id: Mapped[int]
+    txid: Mapped[UUID]
+    kind: Mapped[str]
+    code: Mapped[int] = mapped_column(SmallInteger)
+    posted_at: Mapped[datetime]
+    business_date: Mapped[date]
+    enterprise_id: Mapped[int]
+    merchant_id: Mapped[int | None]
+    store_id: Mapped[int | None]
+    card_id: Mapped[int | None]
+    card_tail: Mapped[str | None]
+    service_id: Mapped[int | None]
+    price_id: Mapped[int | None]
+    quantity: Mapped[int | None]
+    points: Mapped[int] = mapped_column(server_default="0")
+    settlement_minor: Mapped[int | None]
+    currency: Mapped[str | None]
+    balance: Mapped[int | None]
+    meaning: Mapped[bytes]
+    reverses: Mapped[int | None]
+    detail: Mapped[str | None]
+    reference: Mapped[str | None]
+    terminal_at: Mapped[datetime | None]
+    stan: Mapped[int | None]
+    batch: Mapped[int | None]
+    staff_id: Mapped[int | None]
+
+
+class Entry(Base):
+    """One row per lot touched; balanced by construction. Insert only.
+
+    The same row moves the member's lot, is owed to or taken back from the merchant, and is
+    billable to or credited to the funder.
+    """
+
+    __tablename__ = "entry"
+    __table_args__ = (
+        one_of("from_side", "funder", "member", "merchant"),
+        one_of("to_side", "funder", "member", "merchant"),
+        CheckConstraint("from_side <> to_side AND 'member' IN (from_side, to_side)", name="sides"),
+        CheckConstraint("('merchant' IN (from_side, to_side)) = (merchant_id IS NOT NULL)", name="merchant"),
+        CheckConstraint("points > 0", name="points"),
+        ForeignKeyConstraint(
+            ["slot", "account_id", "transaction_id"],
+            ["transaction.slot", "transaction.account_id", "transaction.id"],
+        ),
+        ForeignKeyConstraint(["slot", "account_id", "lot_id"], ["lot.slot", "lot.account_id", "lot.id"]),
+    )
+    slot: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    account_id: Mapped[int] = mapped_column(primary_key=True)
+    transaction_id: Mapped[int] = mapped_column(primary_key=True)
+    lot_id: Mapped[int] = mapped_column(primary_key=True)
+    from_side: Mapped[str]
+    to_side: Mapped[str]
+    points: Mapped[int]
+    enterprise_id: Mapped[int]
+    funder_id: Mapped[int]
+    merchant_id: Mapped[int | None]
+    business_date: Mapped[date]
+
+
+class Misuse(Base):
+    """A txid that came again with another meaning. Its key is taken, so it is recorded here. Insert only."""
+
+    __tablename__ = "misuse"
+    __table_args__ = (
+        CheckConstraint("length(meaning) = 16", name="meaning"),
+        ForeignKeyConstraint(["slot", "account_id"], ["account.slot", "account.id"]),
+    )
+    slot: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    account_id: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    enterprise_id: Mapped[int]
+    terminal_id: Mapped[int]
+    txid: Mapped[UUID]
+    kind: Mapped[str]
+    code: Mapped[int] = mapped_column(SmallInteger)
+    meaning: Mapped[bytes]
+    happened_at: Mapped[datetime]

@@ -1,0 +1,175 @@
+"""The operator's side: organisations, staff, services, prices, terminals, days. Few rows, read by everyone."""
+
+from datetime import date, datetime
+
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    SmallInteger,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import DATERANGE, ExcludeConstraint, Range
+from sqlalchemy.orm import Mapped, mapped_column
+
+from ledger.model.base import Base, one_of
+
+
+class Organisation(Base):
+    """A node of a tenant's tree. A tenant is a node without a parent; its tenant_id is its own id."""
+
+    __tablename__ = "organisation"
+    __table_args__ = (
+        one_of("kind", "operator", "enterprise", "merchant", "department", "branch", "store"),
+        one_of("status", "open", "closed"),
+        CheckConstraint("(parent_id IS NULL) = (kind IN ('operator', 'enterprise', 'merchant'))", name="top"),
+        CheckConstraint("(parent_id IS NULL) = (tenant_id = id)", name="tenant"),
+        UniqueConstraint("tenant_id", "id"),
+        UniqueConstraint("tenant_id", "code"),
+        # A parent belongs to the same tenant as its child.
+        ForeignKeyConstraint(["tenant_id", "parent_id"], ["organisation.tenant_id", "organisation.id"]),
+    )
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    tenant_id: Mapped[int]
+    parent_id: Mapped[int | None]
+    kind: Mapped[str]
+    code: Mapped[str]
+    name: Mapped[str]
+    status: Mapped[str] = mapped_column(server_default="open")
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Staff(Base):
+    """A person who logs in for an organisation."""
+
+    __tablename__ = "staff"
+    __table_args__ = (
+        one_of("status", "active", "closed"),
+        one_of("language", "en", "zh"),
+        CheckConstraint("failed_tries >= 0", name="failed_tries"),
+        CheckConstraint("login = lower(login)", name="login"),
+        ForeignKeyConstraint(["tenant_id", "organisation_id"], ["organisation.tenant_id", "organisation.id"]),
+    )
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    tenant_id: Mapped[int]
+    organisation_id: Mapped[int]
+    login: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str]
+    password_hash: Mapped[str]
+    status: Mapped[str] = mapped_column(server_default="active")
+    language: Mapped[str] = mapped_column(server_default="en")
+    failed_tries: Mapped[int] = mapped_column(SmallInteger, server_default="0")
+    locked_until: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Service(Base):
+    """What a member can spend points on. Adding one needs no code and no restart."""
+
+    __tablename__ = "service"
+    __table_args__ = (
+        one_of("status", "open", "closed"),
+        CheckConstraint("length(code) BETWEEN 1 AND 40", name="code"),
+    )
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    code: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str]
+    name_zh: Mapped[str]
+    unit: Mapped[str]
+    status: Mapped[str] = mapped_column(server_default="open")
+
+
+class Price(Base):
+    """A dated agreement with a merchant: points asked of the member, money owed to the merchant, per unit.
+
+    An open price has one point as its unit; the request names the amount, between the two limits.
+    A change is a new row: transactions keep the id of the version that they used.
+    """
+
+    __tablename__ = "price"
+    __table_args__ = (
+        CheckConstraint("points > 0 AND settlement_minor >= 0", name="amounts"),
+        CheckConstraint("length(currency) = 3", name="currency"),
+        CheckConstraint(
+            "CASE WHEN open THEN points = 1 AND min_points > 0 AND min_points <= max_points"
+            " ELSE min_points IS NULL AND max_points IS NULL END",
+            name="open",
+        ),
+        ExcludeConstraint(
+            ("merchant_id", "="), ("service_id", "="), ("during", "&&"), using="gist", name="price_overlap"
+        ),
+    )
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    merchant_id: Mapped[int] = mapped_column(ForeignKey("organisation.id"))
+    service_id: Mapped[int] = mapped_column(ForeignKey("service.id"))
+    during: Mapped[Range[date]] = mapped_column(DATERANGE)
+    points: Mapped[int]
+    settlement_minor: Mapped[int]
+    currency: Mapped[str]
+    open: Mapped[bool] = mapped_column(server_default=text("false"))
+    min_points: Mapped[int | None]
+    max_points: Mapped[int | None]
+
+
+class CatalogueVersion(Base):
+    """One row: how often services and prices were edited. With the business date it names a catalogue."""
+
+    __tablename__ = "catalogue_version"
+    __table_args__ = (CheckConstraint("one", name="one"),)
+    one: Mapped[bool] = mapped_column(primary_key=True, server_default=text("true"))
+    edits: Mapped[int] = mapped_column(server_default="0")
+
+
+class Terminal(Base):
+    """A device with its own key: POS, phone, counter page; and the office, which has none."""
+
+    __tablename__ = "terminal"
+    __table_args__ = (
+        one_of("kind", "pos", "phone", "counter", "office"),
+        one_of("status", "created", "active", "revoked"),
+        CheckConstraint("length(public_key) = 32", name="public_key"),
+        CheckConstraint("status <> 'active' OR public_key IS NOT NULL OR kind = 'office'", name="active"),
+        CheckConstraint("(kind = 'office') = (id = 0)", name="office"),
+        ForeignKeyConstraint(["tenant_id", "store_id"], ["organisation.tenant_id", "organisation.id"]),
+    )
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    tenant_id: Mapped[int]
+    store_id: Mapped[int]
+    kind: Mapped[str]
+    name: Mapped[str]
+    status: Mapped[str] = mapped_column(server_default="created")
+    public_key: Mapped[bytes | None] = mapped_column(unique=True)
+    model: Mapped[str | None]
+    software: Mapped[str | None]
+    last_login_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Enrolment(Base):
+    """A one-time invitation for a device. Its secret is derived from a key outside the database."""
+
+    __tablename__ = "enrolment"
+    __table_args__ = (CheckConstraint("length(id) = 16", name="id"),)
+    id: Mapped[bytes] = mapped_column(primary_key=True)
+    tenant_id: Mapped[int] = mapped_column(ForeignKey("organisation.id"))
+    terminal_id: Mapped[int] = mapped_column(ForeignKey("terminal.id"), index=True)
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+
+
+class BusinessDay(Base):
+    """The accounting day. Posting holds a shared lock on the open one, closing it an exclusive one."""
+
+    __tablename__ = "business_day"
+    __table_args__ = (
+        one_of("status", "open", "closed"),
+        Index("business_day_open_key", "status", unique=True, postgresql_where=text("status = 'open'")),
+    )
+    day: Mapped[date] = mapped_column("date", primary_key=True)
+    status: Mapped[str] = mapped_column(server_default="open")
+    opened_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    closed_at: Mapped[datetime | None]

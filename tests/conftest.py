@@ -1,0 +1,87 @@
+"""Fixtures that every test may ask for. The database is always a real PostgreSQL.
+
+Each worker process starts one embedded server of its own, when the first test asks for it: two servers
+starting at once are no slower than one that both wait for. The schema is migrated once, into a
+template; a test's database is a copy of its files (some 30 ms).
+"""
+
+import itertools
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from ledger.embedded import OWNER, SERVER, SITE, EmbeddedPostgres
+
+TEMPLATE = "template_of_tests"
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class TestDatabase:
+    """The addresses of one database, for each of the three roles."""
+
+    __test__ = False
+
+    name: str
+    owner: str
+    server: str
+    site: str
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """A running server for this worker. It forgets everything when the machine does: fsync is off."""
+    # Not pytest's own temporary folder: that is closed to the account that root's server runs as.
+    folder = Path(tempfile.mkdtemp(prefix="tessera-test-"))
+    folder.chmod(0o711)
+    try:
+        with EmbeddedPostgres(folder / "postgresql", durable=False) as server:
+            yield server
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def template(postgres: EmbeddedPostgres) -> str:
+    """The name of a database with the schema and no rows, which nobody is connected to."""
+    from ledger.database import migrate
+
+    postgres.create_database(TEMPLATE)
+    migrate(postgres.url(OWNER, TEMPLATE))
+    return TEMPLATE
+
+
+@contextmanager
+def _copied(server: EmbeddedPostgres, template: str) -> Iterator[TestDatabase]:
+    name = f"test_{next(_numbers)}"
+    server.create_database(name, template)
+    try:
+        yield TestDatabase(name, server.url(OWNER, name), server.url(SERVER, name), server.url(SITE, name))
+    finally:
+        server.drop_database(name)
+
+
+@pytest.fixture
+def database_urls(postgres: EmbeddedPostgres, template: str) -> Iterator[TestDatabase]:
+    """A database for this test alone: the schema, no rows."""
+    with _copied(postgres, template) as database:
+        yield database
+
+
+@pytest.fixture(scope="module")
+def module_database_urls(postgres: EmbeddedPostgres, template: str) -> Iterator[TestDatabase]:
+    """A database that the tests of one module share: for those that do not mind each other's rows."""
+    with _copied(postgres, template) as database:
+        yield database
+
+
+@pytest.fixture
+def empty_database_urls(postgres: EmbeddedPostgres) -> Iterator[TestDatabase]:
+    """A database without a schema: for the tests of migrating."""
+    with _copied(postgres, "template1") as database:
+        yield database

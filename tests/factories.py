@@ -1,0 +1,270 @@
+"""Plain functions that make what a test needs, on the real database. Nothing here is magic."""
+
+import itertools
+import os
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from ledger import businessday, cards, members, merchants, organisations, terminals
+from ledger.keyring import Keyring
+from ledger.postings import Grant, Inquiry, Redeem, Reversal, Status
+
+TODAY = date(2026, 11, 22)
+NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
+PIN = "314159"
+
+_numbers = itertools.count(1)
+
+
+def create_keyring() -> Keyring:
+    """Secrets of a test: the same bytes each time."""
+    return Keyring(
+        server_keys={1: bytes([1] * 32), 2: bytes([2] * 32)},
+        card_keys={1: bytes([3] * 32)},
+        pin_key=bytes([4] * 32),
+        enrolment_key=bytes([5] * 32),
+        session_key=bytes([6] * 32),
+    )
+
+
+def new_txid() -> UUID:
+    """A fresh transaction identifier."""
+    return UUID(bytes=os.urandom(16))
+
+
+@dataclass(kw_only=True)
+class House:
+    """A small world: an operator, an enterprise, a merchant with a store, a terminal and two services."""
+
+    operator: int
+    enterprise: int
+    merchant: int
+    store: int
+    terminal: int
+    services: dict[str, int] = field(default_factory=dict)
+    prices: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A member with an account and a card that has the PIN of this file."""
+
+    account: members.Account
+    card: cards.Card
+
+
+def create_house(connection: Connection, *, today: date = TODAY) -> House:
+    """Everything a redemption needs but a member. Car wash: 120 points, 20.00; cinema: open, 10 to 5000."""
+    number = next(_numbers)
+    if businessday.business_date(connection) is None:
+        businessday.advance(connection, today, NOW)
+    if connection.execute(text("SELECT count(*) FROM organisation WHERE kind = 'operator'")).scalar_one() == 0:
+        organisations.create_tenant(connection, kind="operator", code="OP", name="Operator")
+    operator = connection.execute(text("SELECT id FROM organisation WHERE kind = 'operator'")).scalar_one()
+    enterprise = organisations.create_tenant(
+        connection, kind="enterprise", code=f"E{number}", name=f"Enterprise {number}"
+    )
+    merchant = organisations.create_tenant(
+        connection, kind="merchant", code=f"M{number}", name=f"Merchant {number}"
+    )
+    store = organisations.create_child(connection, parent=merchant, kind="store", code="S1", name="Store 1")
+    house = House(
+        operator=operator,
+        enterprise=enterprise,
+        merchant=merchant,
+        store=store,
+        terminal=create_active_terminal(connection, store),
+    )
+    create_price(connection, house, "wash", points=120, settlement_minor=2_000)
+    create_price(connection, house, "cinema", settlement_minor=9, open_range=(10, 5_000))
+    return house
+
+
+def create_price(
+    connection: Connection,
+    house: House,
+    code: str,
+    *,
+    points: int = 1,
+    settlement_minor: int = 100,
+    since: date = date(2020, 1, 1),
+    until: date | None = None,
+    open_range: tuple[int, int] | None = None,
+) -> int:
+    """A price at the house's merchant; the service is made when it does not exist."""
+    known = connection.execute(text("SELECT id FROM service WHERE code = :code"), {"code": code}).scalar()
+    service = known or merchants.create_service(
+        connection, code=code, name=code.title(), name_zh=f"服务 {code}", unit="time"
+    )
+    house.services[code] = service
+    house.prices[code] = merchants.agree_price(
+        connection,
+        merchant=house.merchant,
+        service=service,
+        since=since,
+        until=until,
+        points=points,
+        settlement_minor=settlement_minor,
+        open_range=open_range,
+    )
+    return house.prices[code]
+
+
+def create_active_terminal(connection: Connection, store: int, *, public_key: bytes | None = None) -> int:
+    """A terminal that has enrolled, with a random key unless one is given."""
+    terminal = terminals.create_terminal(connection, store=store, kind="pos", name=f"POS {next(_numbers)}")
+    enrolment_id = os.urandom(16)
+    terminals.create_enrolment(
+        connection, terminal, enrolment_id=enrolment_id, expires_at=NOW + timedelta(days=1)
+    )
+    seat = terminals.enrol(
+        connection,
+        enrolment_id=enrolment_id,
+        public_key=public_key or os.urandom(32),
+        model="test",
+        software="0",
+        now=NOW,
+    )
+    assert seat is not None
+    return terminal
+
+
+def create_holder(
+    connection: Connection,
+    house: House,
+    *,
+    points: int = 1_000,
+    expires_on: date | None = None,
+    limit_points: int | None = None,
+    card_expires_on: date | None = None,
+    pin: str | None = PIN,
+) -> Holder:
+    """A member with points (one lot, when any), a card and a PIN."""
+    number = next(_numbers)
+    account = members.create_member(
+        connection, enterprise=house.enterprise, code=f"C{number}", name=f"Member {number}"
+    )
+    card = cards.issue_card(connection, account, limit_points=limit_points, expires_on=card_expires_on)
+    if pin is not None:
+        cards.set_pin(connection, card, proof(card, pin))
+    if points:
+        grant_points(connection, house, account, points, expires_on=expires_on)
+    return Holder(account, card)
+
+
+def grant_points(
+    connection: Connection,
+    house: House,
+    account: members.Account,
+    points: int,
+    *,
+    expires_on: date | None = None,
+    lot_kind: str = "granted",
+    priority: int = 0,
+) -> None:
+    """One more lot, funded by the house's enterprise."""
+    (outcome,) = members.grant(
+        connection,
+        [
+            members.Granting(
+                account=account,
+                txid=new_txid(),
+                points=points,
+                funder=house.enterprise,
+                expires_on=expires_on,
+                lot_kind=lot_kind,
+                priority=priority,
+            )
+        ],
+        NOW,
+    )
+    assert outcome.code == 0, outcome
+
+
+def proof(card: cards.Card, pin: str = PIN) -> bytes:
+    """The keyed hash of a PIN for a card."""
+    return create_keyring().pin_verifier(card.slot, card.account_id, card.id, pin)
+
+
+def create_redeem(
+    house: House,
+    holder: Holder,
+    service: str = "wash",
+    *,
+    pin: str | None = PIN,
+    txid: UUID | None = None,
+    quantity: int | None = None,
+    amount: int | None = None,
+    terminal: int | None = None,
+    issue: int | None = None,
+) -> Redeem:
+    """A redemption at the house's terminal."""
+    return Redeem(
+        slot=holder.account.slot,
+        account=holder.account.id,
+        terminal=house.terminal if terminal is None else terminal,
+        txid=txid or new_txid(),
+        card=holder.card.id,
+        issue=issue or holder.card.issue,
+        service=service,
+        quantity=quantity,
+        amount=amount,
+        pin_proof=None if pin is None else proof(holder.card, pin),
+    )
+
+
+def create_reversal(original: Redeem, *, txid: UUID | None = None) -> Reversal:
+    """The undoing of a redemption by the terminal that made it."""
+    return Reversal(
+        slot=original.slot,
+        account=original.account,
+        terminal=original.terminal,
+        txid=txid or new_txid(),
+        original=original.txid,
+        reason="timeout",
+    )
+
+
+def create_status(original: Redeem, *, fence: bool = False) -> Status:
+    """The question what became of a redemption."""
+    return Status(
+        slot=original.slot,
+        account=original.account,
+        terminal=original.terminal,
+        txid=new_txid(),
+        original=original.txid,
+        fence=fence,
+    )
+
+
+def create_inquiry(
+    house: House, holder: Holder, *, pin: str | None = None, pin_needed: bool = False
+) -> Inquiry:
+    """A balance inquiry at the house's terminal."""
+    return Inquiry(
+        slot=holder.account.slot,
+        account=holder.account.id,
+        terminal=house.terminal,
+        txid=new_txid(),
+        card=holder.card.id,
+        issue=holder.card.issue,
+        pin_proof=None if pin is None else proof(holder.card, pin),
+        pin_needed=pin_needed,
+    )
+
+
+def create_grant(house: House, holder: Holder, points: int, *, txid: UUID | None = None) -> Grant:
+    """Points from the house's enterprise."""
+    return Grant(
+        slot=holder.account.slot,
+        account=holder.account.id,
+        terminal=0,
+        txid=txid or new_txid(),
+        funder=house.enterprise,
+        points=points,
+    )
+
+
