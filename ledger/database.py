@@ -12,15 +12,18 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 __all__ = [
-    "Database", "DatabaseUnfit", "Scope", "Stage", "Statement", "is_empty", "migrate", "psycopg_url", "run_stages",
+    "Database", "DatabaseAway", "DatabaseUnfit", "Scope", "Stage", "Statement", "is_empty", "migrate",
+    "psycopg_url", "run_stages",
 ]  # fmt: skip
 
 OLDEST_SERVER = 150000  # PostgreSQL 15
 EVERYTHING = 0  # the tenant id that the policies read as "all tenants"
 
+SET_TENANT = text("SELECT set_config('tessera.tenant', :tenant, true)")
 ROLE_FACTS = """
 SELECT r.rolname, r.rolsuper, r.rolbypassrls, current_setting('server_version_num')::int,
        EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -42,6 +45,10 @@ SELECT EXISTS (SELECT FROM unnest(ARRAY['transaction', 'entry', 'misuse']) AS t(
 
 class DatabaseUnfit(Exception):
     """The database or the role is not what the program needs; the text says how to mend it."""
+
+
+class DatabaseAway(Exception):
+    """The database could not be reached or gave up; a write under way may or may not have happened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +106,7 @@ class Database:
             max_overflow=0,
             pool_pre_ping=True,
             pool_timeout=5,
+            isolation_level="READ COMMITTED",  # the books lock first and read in later statements
             connect_args={"connect_timeout": 5},
         )
 
@@ -107,12 +115,16 @@ class Database:
 
     @contextmanager
     def transaction(self, scope: Scope) -> Iterator[Connection]:
-        """One transaction that sees `scope`'s rows only; commits at its end, rolls back on any exception."""
-        with self.engine.begin() as connection:
-            connection.execute(
-                text("SELECT set_config('tessera.tenant', :tenant, true)"), {"tenant": str(scope.tenant_id)}
-            )
-            yield connection
+        """One transaction that sees `scope`'s rows only; commits at its end, rolls back on any exception.
+
+        Raises DatabaseAway when the database does not answer.
+        """
+        try:
+            with self.engine.begin() as connection:
+                connection.execute(SET_TENANT, {"tenant": str(scope.tenant_id)})
+                yield connection
+        except (OperationalError, InterfaceError, PoolTimeout) as error:
+            raise DatabaseAway(str(error).splitlines()[0]) from error
 
     def check(self) -> None:
         """Raise DatabaseUnfit unless server, role and schema are what the programs need."""
@@ -208,7 +220,7 @@ def is_empty(connection: Connection) -> bool:
 
 
 def run_stages(connection: Connection, stages: Generator[Stage, list[Rows], Any]) -> Any:
-    """The synchronous driver of ledger.books: each stage in one psycopg pipeline, inside `connection`'s transaction."""
+    """The synchronous driver of ledger.books: one psycopg pipeline a stage, in `connection`'s transaction."""
     driver = connection.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)
     results: list[Rows] = []

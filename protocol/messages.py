@@ -20,11 +20,18 @@ __all__ = [
 Txid: TypeAlias = Annotated[bytes, Meta(min_length=16, max_length=16, description="16 bytes, UUIDv7")]
 Stan: TypeAlias = Annotated[int, Meta(ge=0, le=999_999, description="trace number, 0 to 999999")]
 Batch: TypeAlias = Annotated[int, Meta(ge=0, le=2**31 - 1, description="the terminal's batch number")]
-Millis: TypeAlias = Annotated[int, Meta(ge=0, le=2**53, description="milliseconds since 1970 UTC")]
+Millis: TypeAlias = Annotated[
+    int, Meta(ge=0, le=253_402_300_799_999, description="milliseconds since 1970 UTC, to the year 9999")
+]
 Day: TypeAlias = Annotated[
     str, Meta(pattern=r"^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])\Z", description="YYYY-MM-DD")
 ]
-Short: TypeAlias = Annotated[str, Meta(max_length=40, description="at most 40 characters")]
+Short: TypeAlias = Annotated[
+    str,
+    Meta(
+        max_length=40, pattern=r"^[^\x00-\x1f]*\Z", description="at most 40 characters, no control characters"
+    ),
+]
 Credential: TypeAlias = Annotated[str, Meta(max_length=200, description="what the card says: a token")]
 Chip: TypeAlias = Annotated[bytes, Meta(min_length=4, max_length=10, description="UID that the reader saw")]
 Pin: TypeAlias = Annotated[str, Meta(max_length=12, description="six digits")]
@@ -64,7 +71,7 @@ class Request(Message, frozen=True, kw_only=True, forbid_unknown_fields=True, om
 
 
 class Reply(Message, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Server to terminal. `id` repeats the request's; `recorded` marks the answer of an earlier, equal one."""
+    """Server to terminal. `id` repeats the request's; `recorded`: the answer of an earlier, equal one."""
 
     id: Txid
     code: int
@@ -143,7 +150,7 @@ class Catalogue(Request, frozen=True, kw_only=True, forbid_unknown_fields=True, 
 
 
 class CatalogueItem(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A fixed price is `points` per `unit`; an open one leaves the amount to the request, within its range."""
+    """A fixed price is `points` per `unit`; an open one leaves the amount to the request, in its range."""
 
     code: str
     name: str

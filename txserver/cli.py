@@ -1,0 +1,94 @@
+"""The command line: `python -m txserver serve` runs the server, `python -m txserver pos` is a terminal.
+
+The one place of this package that reads the process's environment, clock and randomness.
+"""
+
+import argparse
+import os
+import resource
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import trio
+
+from ledger.database import DatabaseAway, DatabaseUnfit
+from ledger.keyring import Keyring, KeyringError
+from txserver import pos
+from txserver.listener import PortTaken
+from txserver.logs import make_log
+from txserver.server import serve
+from txserver.settings import Settings, SettingsError
+from txserver.workers import UNFIT, WORKER, supervise, with_free_port
+
+__all__ = ["main"]
+
+
+@dataclass(frozen=True)
+class SystemEdge:
+    """The machine's own clock, calendar and randomness."""
+
+    zone: ZoneInfo
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def today(self) -> date:
+        return datetime.now(self.zone).date()
+
+    def random_bytes(self, count: int) -> bytes:
+        return os.urandom(count)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m txserver", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    server = commands.add_parser("serve", help="run the transaction server")
+    server.add_argument(
+        "--workers", type=int, help="processes on the same port (default: TESSERA_WORKERS or 1)"
+    )
+    pos.add_arguments(commands)
+    chosen = parser.parse_args(arguments)
+    if chosen.command == "serve":
+        environment = dict(os.environ)
+        if chosen.workers is not None:
+            environment["TESSERA_WORKERS"] = str(chosen.workers)
+        return _serve(environment)
+    return pos.main(chosen)
+
+
+def _serve(environment: Mapping[str, str]) -> int:
+    """0 after a clean stop, 2 with one sentence when it cannot start."""
+    try:
+        settings = Settings.from_environment(environment)
+        keyring = Keyring.load(settings.secrets)
+        edge = SystemEdge(ZoneInfo(environment.get("TESSERA_TIMEZONE", "Asia/Shanghai")))
+        worker = int(environment[WORKER]) if WORKER in environment else None
+        log = make_log(**({} if worker is None else {"worker": worker}))
+        _allow_many_sockets()
+        if settings.workers > 1 and worker is None:
+            return trio.run(supervise, with_free_port(settings), environment, log)
+
+        async def run() -> None:
+            await serve(settings, keyring, edge, log, worker=worker)
+
+        trio.run(run)
+    except ZoneInfoNotFoundError as error:
+        return _cannot(f"TESSERA_TIMEZONE is {error.args[0]!r}; it must be a name such as Asia/Shanghai.")
+    except (SettingsError, KeyringError, DatabaseUnfit, DatabaseAway, PortTaken) as error:
+        return _cannot(str(error))
+    return 0
+
+
+def _cannot(sentence: str) -> int:
+    sys.stderr.write(f"{sentence}\n")
+    return UNFIT
+
+
+def _allow_many_sockets() -> None:
+    """As many descriptors as the system lets us have: one per terminal."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,0 +1,315 @@
+"""One socket: trio stream <-> protocol.session <-> handlers, each its own part, with a line between.
+
+The connection closes on any fault of the peer's, with one log line and nothing else. What was
+posted goes on regardless; its reply is what may be lost, and the terminal asks again.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import trio
+from structlog.typing import FilteringBoundLogger
+
+from ledger import merchants, terminals
+from ledger.database import DatabaseAway
+from ledger.terminals import TerminalSeat
+from protocol.errors import RemoteProtocolError
+from protocol.limits import MAX_IN_FLIGHT, SESSION_SECONDS
+from protocol.messages import (
+    Closing,
+    Enrol,
+    EnrolReply,
+    Login,
+    LoginReply,
+    Logout,
+    LogoutReply,
+    Message,
+    Request,
+)
+from protocol.noise import KeyPair
+from protocol.session import ServerSession
+from txserver.context import Context, envelope
+from txserver.handlers import NAME_SHOWN, answer, not_recorded
+from txserver.metrics import Metrics
+
+__all__ = ["Conversation", "Registry", "converse"]
+
+READ_BYTES = 16_384  # four of the largest frames: one system call takes what a busy terminal sent
+WRITE_SECONDS = 10  # a peer that takes no bytes for so long is gone, whatever its socket says
+IDLE_GRACE = 1.5  # of the idle time that the terminal was told, before we act on it
+
+
+# ---- adapter: bytes -----------------------------------------------------------------------------
+
+
+class Conversation:
+    """A socket and its session. Sending is ordered and all or nothing: a failed write closes."""
+
+    def __init__(self, stream: trio.abc.Stream, session: ServerSession) -> None:
+        self.stream = stream
+        self.session = session
+        self.reading = trio.CancelScope()
+        self.closing: Closing | None = None
+        self._writing = trio.Lock()
+
+    async def receive(self) -> list[Message]:
+        """The next messages; an empty list at the end of the stream. Raises RemoteProtocolError."""
+        while True:
+            data = await self.stream.receive_some(READ_BYTES)
+            if not data:
+                return []
+            messages = self.session.receive_data(bytes(data))
+            answer_bytes = self.session.data_to_send()
+            if answer_bytes:
+                await self.stream.send_all(answer_bytes)
+            if messages:
+                return messages
+
+    async def send(self, message: Message) -> None:
+        """Encrypt and write in one turn, for the peer counts frames. Closes the socket when it cannot."""
+        async with self._writing:
+            if not self.session.established:
+                return
+            data = self.session.send(message)
+            with trio.move_on_after(WRITE_SECONDS) as deadline:
+                try:
+                    await self.stream.send_all(data)
+                except (trio.BrokenResourceError, trio.ClosedResourceError):
+                    self.reading.cancel()
+            if deadline.cancelled_caught:
+                await trio.aclose_forcefully(self.stream)
+                self.reading.cancel()
+
+    def end(self, reason: str) -> None:
+        """Take no more requests; replies under way still go out, then `Closing` with the reason."""
+        self.closing = self.closing or Closing(reason=reason)
+        self.reading.cancel()
+
+
+class Registry:
+    """The sessions of this process by terminal. The newest session of a terminal wins."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[int, Conversation] = {}
+        self.stopping = False
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def enter(self, terminal: int, conversation: Conversation) -> None:
+        older = self._sessions.get(terminal)
+        if older is not None:
+            older.end("replaced")
+        self._sessions[terminal] = conversation
+        if self.stopping:
+            conversation.end("shutdown")
+
+    def leave(self, terminal: int, conversation: Conversation) -> None:
+        if self._sessions.get(terminal) is conversation:
+            del self._sessions[terminal]
+
+    def stop(self) -> None:
+        """End every session, now and later."""
+        self.stopping = True
+        for conversation in list(self._sessions.values()):
+            conversation.end("shutdown")
+
+
+# ---- loop: messages -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What every conversation of a process shares."""
+
+    context: Context
+    registry: Registry
+    metrics: Metrics
+    log: FilteringBoundLogger
+    keys: Mapping[int, KeyPair]
+    random_bytes: Callable[[int], bytes]
+    handshake_s: float
+    idle_s: int
+
+
+async def converse(stream: trio.abc.Stream, house: House, authenticated: Callable[[], None]) -> str:
+    """Serve one connection to its end and return the reason why it closed: a fixed word.
+
+    `authenticated` is called when the terminal has logged in.
+    """
+    conversation = Conversation(
+        stream,
+        ServerSession(
+            keys=house.keys,
+            ephemeral=KeyPair.from_private(house.random_bytes(32)),
+            enrolment_secret=house.context.keyring.enrolment_secret,
+        ),
+    )
+    try:
+        async with stream:
+            seat: TerminalSeat | None = None
+            with trio.move_on_after(house.handshake_s):
+                seat = await _greet(conversation, house)
+            if seat is None:
+                return "unknown_key" if conversation.session.remote_key else "handshake_timeout"
+            authenticated()
+            house.registry.enter(seat.id, conversation)
+            house.metrics.sessions.inc()
+            try:
+                return await _serve(conversation, house, seat)
+            finally:
+                house.metrics.sessions.dec()
+                house.registry.leave(seat.id, conversation)
+    except RemoteProtocolError as error:
+        return error.reason
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        return "connection_lost"
+    except DatabaseAway:
+        return "database_away"
+
+
+async def _serve(conversation: Conversation, house: House, seat: TerminalSeat) -> str:
+    """Requests and replies, until one side has enough. Requests under way are finished first."""
+    end = _End("connection_lost")
+    async with trio.open_nursery() as nursery:
+        with trio.move_on_after(SESSION_SECONDS) as life, conversation.reading:
+            end = await _read_requests(conversation, house, seat, nursery)
+        if life.cancelled_caught:
+            conversation.end("lifetime")
+        if end.fault:
+            nursery.cancel_scope.cancel()
+    if end.logout is not None:
+        await conversation.send(LogoutReply(**envelope(house.context, end.logout)))
+    elif conversation.closing is not None:
+        await conversation.send(conversation.closing)
+        return conversation.closing.reason
+    return end.reason
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """Why reading ended. After a fault of the peer's nothing more is said to it."""
+
+    reason: str
+    fault: bool = False
+    logout: Logout | None = None
+
+
+async def _read_requests(
+    conversation: Conversation, house: House, seat: TerminalSeat, nursery: trio.Nursery
+) -> _End:
+    in_flight = 0
+
+    async def one(message: Request) -> None:
+        nonlocal in_flight
+        try:
+            await _reply_to(conversation, house, seat, message)
+        finally:
+            in_flight -= 1
+
+    while True:
+        received: list[Message] | None = None
+        try:
+            with trio.move_on_after(house.idle_s * IDLE_GRACE):
+                received = await conversation.receive()
+        except RemoteProtocolError as error:
+            return _End(error.reason, fault=True)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return _End("connection_lost")
+        if received is None:
+            conversation.end("idle")
+            return _End("idle")
+        if not received:
+            return _End("connection_lost")
+        for message in received:
+            assert isinstance(message, Request)
+            if isinstance(message, Logout):
+                return _End("logout", logout=message)
+            if in_flight == MAX_IN_FLIGHT:
+                return _End("in_flight", fault=True)
+            in_flight += 1
+            nursery.start_soon(one, message)
+
+
+async def _reply_to(conversation: Conversation, house: House, seat: TerminalSeat, message: Request) -> None:
+    began = trio.current_time()
+    try:
+        reply = await answer(house.context, seat, message)
+    except Exception:  # a bug met by one request: it is logged, and a repeat is always safe
+        house.log.exception("handler_failed", message=type(message).__name__, terminal=seat.id)
+        reply = not_recorded(house.context, message)
+    await conversation.send(reply)
+    house.metrics.reply(type(message).__name__, reply.code, reply.recorded, trio.current_time() - began)
+
+
+# ---- greeting and farewell ----------------------------------------------------------------------
+
+
+async def _greet(conversation: Conversation, house: House) -> TerminalSeat | None:
+    """Handshake and first message. None for a key that is not known: it is closed without a word."""
+    received = await conversation.receive()
+    if not received:
+        raise trio.BrokenResourceError
+    if len(received) > 1:
+        # A terminal waits for the reply to its first message.
+        raise RemoteProtocolError("order")
+    hello = received[0]
+    key = conversation.session.remote_key
+    assert key is not None
+    if isinstance(hello, Enrol):
+        return await _enrol(conversation, house, hello, key)
+    assert isinstance(hello, Login)
+    return await _log_in(conversation, house, hello, key)
+
+
+async def _enrol(conversation: Conversation, house: House, hello: Enrol, key: bytes) -> TerminalSeat | None:
+    enrolment_id = conversation.session.enrolment_id
+    assert enrolment_id is not None
+    now = house.context.now()
+    seat = await house.context.read(
+        lambda connection: terminals.enrol(
+            connection,
+            enrolment_id=enrolment_id,
+            public_key=key,
+            model=hello.model,
+            software=hello.software,
+            now=now,
+        )
+    )
+    if seat is not None:
+        await conversation.send(
+            EnrolReply(
+                **envelope(house.context, hello),
+                terminal=seat.id,
+                merchant=seat.merchant[:NAME_SHOWN],
+                store=seat.store[:NAME_SHOWN],
+                next_key=house.keys[max(house.keys)].public,
+            )
+        )
+    return seat
+
+
+async def _log_in(conversation: Conversation, house: House, hello: Login, key: bytes) -> TerminalSeat | None:
+    now = house.context.now()
+
+    def ask(connection: Any) -> tuple[TerminalSeat | None, int]:
+        return (
+            terminals.login(connection, public_key=key, software=hello.software, now=now),
+            merchants.catalogue_version(connection),
+        )
+
+    seat, catalogue = await house.context.read(ask)
+    if seat is not None:
+        await conversation.send(
+            LoginReply(
+                **envelope(house.context, hello),
+                session=house.random_bytes(8).hex(),
+                terminal=seat.id,
+                merchant=seat.merchant[:NAME_SHOWN],
+                store=seat.store[:NAME_SHOWN],
+                catalogue=catalogue,
+                idle_s=house.idle_s,
+            )
+        )
+    return seat
