@@ -19,6 +19,9 @@ SET_PIN = text(f"UPDATE card SET pin_verifier = :verifier, pin_tries = 0 {KEY}")
 SET_STATUS = text(f"UPDATE card SET status = :status {KEY}")
 REPLACE = text(f"UPDATE card SET issue = issue + 1, status = 'active' {KEY} RETURNING issue")
 
+# A debit reads cards under its account's lock; whoever changes one takes that lock first.
+LOCK = text("SELECT FROM account WHERE slot = :slot AND id = :account_id FOR UPDATE")
+
 PREFIX = "86"  # leads every card number, so that a till can tell our cards from bank cards
 
 
@@ -66,19 +69,19 @@ def issue_card(
 
 def set_pin(connection: Connection, card: Card, verifier: bytes) -> None:
     """Set the PIN by its verifier (32 bytes, ledger.keyring); tries start anew."""
+    connection.execute(LOCK, _key(card))
     connection.execute(SET_PIN, {**_key(card), "verifier": verifier})
 
 
 def set_status(connection: Connection, card: Card, status: str) -> None:
-    """active, suspended, lost or closed; holds from the next message on, for it waits for running debits.
-
-    The update takes the card's row; a debit of this account that comes later reads it under its lock.
-    """
+    """active, suspended, lost or closed; waits for a running debit, and holds from the next message on."""
+    connection.execute(LOCK, _key(card))
     connection.execute(SET_STATUS, {**_key(card), "status": status})
 
 
 def replace_card(connection: Connection, card: Card) -> Card:
     """The same card under a new issue number, which kills the old QR and chip."""
+    connection.execute(LOCK, _key(card))
     issue: int = connection.execute(REPLACE, _key(card)).scalar_one()
     return Card(card.slot, card.account_id, card.id, issue, card.number)
 

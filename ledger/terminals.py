@@ -18,7 +18,9 @@ INSERT_ENROLMENT = text(
 )
 REVOKE = text("UPDATE terminal SET status = 'revoked' WHERE id = :terminal")
 SEAT = """SELECT t.id, t.status, t.tenant_id, t.store_id, m.name, s.name
-          FROM terminal t JOIN organisation s ON s.id = t.store_id JOIN organisation m ON m.id = t.tenant_id"""
+          FROM terminal t
+          JOIN organisation s ON s.id = t.store_id
+          JOIN organisation m ON m.id = t.tenant_id"""
 SEAT_BY_ID = text(f"{SEAT} WHERE t.id = :terminal")
 LOCK_ENROLMENT = text(
     """SELECT e.terminal_id, e.expires_at, e.used_at, t.public_key, t.status
@@ -63,7 +65,7 @@ def create_terminal(connection: Connection, *, store: int, kind: str, name: str)
 def create_enrolment(
     connection: Connection, terminal: int, *, enrolment_id: bytes, expires_at: datetime
 ) -> None:
-    """Invite a device: `enrolment_id` is 16 random bytes; its secret is derived, not stored (ledger.keyring)."""
+    """Invite a device. `enrolment_id` is 16 random bytes; the secret is derived from it (ledger.keyring)."""
     connection.execute(
         INSERT_ENROLMENT, {"id": enrolment_id, "terminal": terminal, "expires_at": expires_at}
     ).scalar_one()

@@ -14,11 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from ledger.embedded import OWNER, SERVER, SITE, EmbeddedPostgres
 
 TEMPLATE = "template_of_tests"
 _numbers = itertools.count(1)
+
+# Two workers on two cores: how long an example took says nothing about the code.
+settings.register_profile("tessera", deadline=None)
+settings.load_profile("tessera")
 
 
 @dataclass(frozen=True)

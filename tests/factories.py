@@ -61,7 +61,10 @@ def create_house(connection: Connection, *, today: date = TODAY) -> House:
     number = next(_numbers)
     if businessday.business_date(connection) is None:
         businessday.advance(connection, today, NOW)
-    if connection.execute(text("SELECT count(*) FROM organisation WHERE kind = 'operator'")).scalar_one() == 0:
+    if (
+        connection.execute(text("SELECT count(*) FROM organisation WHERE kind = 'operator'")).scalar_one()
+        == 0
+    ):
         organisations.create_tenant(connection, kind="operator", code="OP", name="Operator")
     operator = connection.execute(text("SELECT id FROM organisation WHERE kind = 'operator'")).scalar_one()
     enterprise = organisations.create_tenant(
@@ -266,5 +269,3 @@ def create_grant(house: House, holder: Holder, points: int, *, txid: UUID | None
         funder=house.enterprise,
         points=points,
     )
-
-

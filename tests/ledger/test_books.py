@@ -1,38 +1,230 @@
-"""The books on a real PostgreSQL: what is written, how often the database is asked, what is never doubled."""
+"""The books on a real PostgreSQL: what is written, what is refused, what is never doubled."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Any
+
+import psycopg
 import pytest
-from sqlalchemy import text
 
-from ledger import cards, organisations, terminals
-from ledger.audit import breaches
-from ledger.books import post
-from ledger.database import Database, Scope
+from ledger import cards, members, merchants, organisations, terminals
+from ledger.books import NoOpenDay
+from ledger.database import Scope
 from ledger.postings import Code
 from tests.conftest import TestDatabase
+from tests.desk import Books, opened_books
 from tests.factories import (
     NOW,
+    TODAY,
+    Holder,
     create_grant,
-    create_holder,
-    create_house,
     create_inquiry,
+    create_price,
     create_redeem,
     create_reversal,
     create_status,
+    grant_points,
 )
 
 
-def test_a_debit_moves_points_once_however_often_it_comes(database_urls: TestDatabase) -> None:
-    database = Database(database_urls.site)
-    with database.transaction(Scope.everything()) as connection:
-        house = create_house(connection)
-        holder = create_holder(connection, house, points=1_000)
-    redeem = create_redeem(house, holder)
+@pytest.fixture
+def books(database_urls: TestDatabase) -> Iterator[Books]:
+    with opened_books(database_urls) as opened:
+        yield opened
+
+
+def test_a_debit_moves_points_once_however_often_it_comes(books: Books) -> None:
+    holder = books.holder()
+    redeem = create_redeem(books.house, holder)
     for turn in range(3):
-        with database.transaction(Scope.everything()) as connection:
-            (outcome,) = post(connection, [redeem], NOW)
+        outcome = books.one(redeem)
         assert (outcome.code, outcome.points, outcome.balance) == (Code.APPROVED, 120, 880)
         assert outcome.recorded == (turn > 0)
-    with database.transaction(Scope.everything()) as connection:
-        assert connection.execute(text("SELECT posted FROM account")).scalar_one() == 880
-        assert breaches(connection) == []
-    database.close()
+    assert books.posted(holder) == 880
+
+
+def test_a_debit_writes_its_transaction_and_an_entry_per_lot(books: Books) -> None:
+    holder = books.holder(points=100, expires_on=TODAY)
+    with books.database.transaction(Scope.everything()) as connection:
+        grant_points(connection, books.house, holder.account, 500)
+    redeem = create_redeem(books.house, holder, quantity=2)
+    outcome = books.one(replace(redeem, reference="order 7", stan=3, batch=4, terminal_at=NOW))
+    rows = books.ask(
+        "SELECT kind, code, points, quantity, settlement_minor, currency, balance, merchant_id,"
+        " store_id, card_tail, business_date, reference, stan, batch, terminal_at"
+        " FROM transaction WHERE kind = 'redeem'"
+    )
+    house = books.house
+    tail = holder.card.number[-4:]
+    assert rows == [
+        (
+            "redeem",
+            0,
+            240,
+            2,
+            4_000,
+            "CNY",
+            360,
+            house.merchant,
+            house.store,
+            tail,
+            TODAY,
+            "order 7",
+            3,
+            4,
+            NOW,
+        )
+    ]
+    assert outcome.transaction is not None
+    entries = books.ask(
+        "SELECT from_side, to_side, points, funder_id, merchant_id FROM entry WHERE transaction_id = :id"
+        " ORDER BY lot_id",
+        id=outcome.transaction.id,
+    )
+    assert entries == [
+        ("member", "merchant", 100, house.enterprise, house.merchant),
+        ("member", "merchant", 140, house.enterprise, house.merchant),
+    ]
+
+
+def test_a_recorded_answer_is_the_first_answer_word_for_word(books: Books) -> None:
+    holder = books.holder()
+    redeem = create_redeem(books.house, holder)
+    first = books.one(redeem)
+    books.one(create_redeem(books.house, holder))
+    again = books.one(redeem)
+    assert first.transaction is not None
+    assert again == replace(first, recorded=True, transaction=again.transaction)
+    assert again.transaction == first.transaction
+
+
+def test_another_meaning_under_the_same_txid_is_noted_and_moves_nothing(books: Books) -> None:
+    holder = books.holder()
+    redeem = create_redeem(books.house, holder)
+    books.one(redeem)
+    assert books.one(replace(redeem, quantity=2)).code is Code.TXID_REUSED
+    assert books.ask("SELECT txid, kind, code FROM misuse") == [(redeem.txid, "redeem", Code.TXID_REUSED)]
+    assert books.posted(holder) == 880
+
+
+def test_a_reversal_returns_points_to_lots_that_were_used_up(books: Books) -> None:
+    holder = books.holder(points=120)
+    redeem = create_redeem(books.house, holder)
+    assert books.one(redeem).balance == 0
+    outcome = books.one(create_reversal(redeem))
+    assert (outcome.detail, outcome.points, outcome.balance) == ("reversed", 120, 120)
+    assert books.one(create_reversal(redeem)).detail == "already_reversed"
+    status = books.one(create_status(redeem))
+    assert (status.code, status.points, status.reversed) == (Code.APPROVED, 120, True)
+
+
+def test_a_reversal_that_came_first_declines_its_original(books: Books) -> None:
+    holder = books.holder()
+    redeem = create_redeem(books.house, holder)
+    assert books.one(create_reversal(redeem)).detail == "never_seen"
+    assert books.one(redeem).code is Code.UNDONE_BEFORE
+    assert books.posted(holder) == 1_000
+
+
+def test_a_fence_declines_what_comes_later(books: Books) -> None:
+    redeem = create_redeem(books.house, books.holder())
+    assert books.one(create_status(redeem, fence=True)).code is Code.NOT_FOUND
+    assert books.one(redeem).code is Code.UNDONE_BEFORE
+
+
+def test_wrong_pins_are_counted_across_postings(books: Books) -> None:
+    holder = books.holder()
+    for _ in range(3):
+        assert books.one(create_redeem(books.house, holder, pin="000000")).code is Code.PIN_WRONG
+    assert books.one(create_redeem(books.house, holder)).code is Code.PIN_BLOCKED
+    assert books.ask("SELECT pin_tries FROM card") == [(3,)]
+
+
+def test_blocks_closures_and_prices_hold_from_the_next_message_on(books: Books) -> None:
+    house, holder = books.house, books.holder()
+
+    def change(function: Any, *arguments: Any) -> Code:
+        with books.database.transaction(Scope.everything()) as connection:
+            function(connection, *arguments)
+        return books.one(create_redeem(house, holder)).code
+
+    assert change(cards.set_status, holder.card, "lost") is Code.CARD_LOST
+    assert change(cards.set_status, holder.card, "suspended") is Code.CARD_BLOCKED
+    assert change(cards.set_status, holder.card, "active") is Code.APPROVED
+    assert change(cards.replace_card, holder.card) is Code.CARD_REPLACED
+    holder = Holder(holder.account, replace(holder.card, issue=2))
+    assert change(merchants.set_service_status, house.services["wash"], "closed") is Code.SERVICE_UNKNOWN
+    assert change(merchants.set_service_status, house.services["wash"], "open") is Code.APPROVED
+    assert change(organisations.set_status, house.store, "closed") is Code.MERCHANT_CLOSED
+    assert change(organisations.set_status, house.store, "open") is Code.APPROVED
+    assert change(organisations.set_status, house.merchant, "closed") is Code.MERCHANT_CLOSED
+    assert change(organisations.set_status, house.merchant, "open") is Code.APPROVED
+    assert change(terminals.revoke, house.terminal) is Code.TERMINAL_NOT_PERMITTED
+
+
+def test_the_price_of_the_business_date_counts(books: Books) -> None:
+    with books.database.transaction(Scope.everything()) as connection:
+        create_price(connection, books.house, "old", points=5, until=TODAY - timedelta(days=1))
+        create_price(connection, books.house, "turn", points=5, until=TODAY)
+        create_price(connection, books.house, "turn", points=9, since=TODAY + timedelta(days=1))
+    holder = books.holder()
+    assert books.one(create_redeem(books.house, holder, "old")).code is Code.SERVICE_UNKNOWN
+    assert books.one(create_redeem(books.house, holder, "turn")).points == 5
+
+
+def test_grants_one_and_many_and_a_repeat_of_the_list_grants_nothing_again(books: Books) -> None:
+    holders = [books.holder(points=0) for _ in range(5)]
+    grants = [create_grant(books.house, holder, 100 + n) for n, holder in enumerate(holders)]
+    assert [outcome.balance for outcome in books.post(*grants)] == [100, 101, 102, 103, 104]
+    assert all(outcome.recorded for outcome in books.post(*grants))
+    assert [books.posted(holder) for holder in holders] == [100, 101, 102, 103, 104]
+
+
+@pytest.mark.parametrize("points", [0, -5, 10**12 + 1, 2**63])
+def test_a_grant_of_no_sense_is_refused(books: Books, points: int) -> None:
+    holder = books.holder(points=0)
+    assert books.one(create_grant(books.house, holder, points)).code is Code.AMOUNT_INVALID
+    assert books.posted(holder) == 0
+
+
+def test_a_grant_that_is_already_expired_is_refused(books: Books) -> None:
+    grant = replace(create_grant(books.house, books.holder(), 5), expires_on=TODAY - timedelta(days=1))
+    assert books.one(grant).code is Code.AMOUNT_INVALID
+
+
+def test_an_inquiry_writes_nothing_but_tries(books: Books) -> None:
+    holder = books.holder(expires_on=TODAY + timedelta(days=3))
+    outcome = books.one(create_inquiry(books.house, holder))
+    assert (outcome.balance, outcome.expiring) == (1_000, ((1_000, TODAY + timedelta(days=3)),))
+    before = books.ask("SELECT count(*) FROM transaction")
+    assert books.one(create_inquiry(books.house, holder, pin="123123")).code is Code.PIN_WRONG
+    assert books.ask("SELECT count(*) FROM transaction") == before
+    assert books.ask("SELECT pin_tries FROM card") == [(1,)]
+
+
+def test_nothing_is_posted_without_an_open_day(books: Books, database_urls: TestDatabase) -> None:
+    holder = books.holder()
+    with psycopg.connect(database_urls.server) as connection:
+        connection.execute("UPDATE business_day SET status = 'closed', closed_at = now()")
+    with pytest.raises(NoOpenDay):
+        books.one(create_redeem(books.house, holder))
+    with psycopg.connect(database_urls.server) as connection:
+        connection.execute("UPDATE business_day SET status = 'open', closed_at = NULL")
+
+
+def test_members_can_be_granted_through_their_room(books: Books) -> None:
+    holder = books.holder(points=0)
+    granting = members.Granting(
+        account=holder.account,
+        txid=create_grant(books.house, holder, 1).txid,
+        points=40,
+        funder=books.house.enterprise,
+        lot_kind="promotional",
+        expires_on=date(2027, 1, 1),
+        detail="spring",
+    )
+    with books.database.transaction(Scope.tenant(books.house.enterprise)) as connection:
+        (outcome,) = members.grant(connection, [granting], NOW)
+    assert outcome.balance == 40
+    assert books.ask("SELECT kind, granted, expires_on FROM lot") == [("promotional", 40, date(2027, 1, 1))]

@@ -1,0 +1,168 @@
+"""What the database itself guards: rights, constraints, isolation of tenants."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import psycopg
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError
+
+from ledger.database import Scope
+from tests.conftest import TestDatabase
+from tests.desk import Books, opened_books
+from tests.factories import (
+    House,
+    create_holder,
+    create_house,
+    create_redeem,
+    create_reversal,
+)
+
+
+@pytest.fixture
+def books(database_urls: TestDatabase) -> Iterator[Books]:
+    with opened_books(database_urls) as opened:
+        yield opened
+
+
+# ---- what the database itself guards ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE transaction SET points = 1",
+        "DELETE FROM transaction",
+        "UPDATE entry SET points = 1",
+        "DELETE FROM entry",
+        "TRUNCATE misuse",
+        "DELETE FROM account",
+        "DELETE FROM lot",
+        "ALTER TABLE account DROP CONSTRAINT account_balance_check",
+    ],
+)
+@pytest.mark.parametrize("role", ["server", "site"])
+def test_the_programs_may_not_rewrite_the_books(
+    books: Books, database_urls: TestDatabase, role: str, sql: str
+) -> None:
+    with (
+        psycopg.connect(getattr(database_urls, role)) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        connection.execute(sql)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE account SET posted = -1",
+        "UPDATE account SET held = posted + 1",
+        "UPDATE lot SET remaining = granted + 1",
+        "UPDATE lot SET remaining = -1",
+        "UPDATE card SET pin_tries = 4",
+    ],
+)
+def test_constraints_refuse_what_the_code_would_never_write(
+    books: Books, database_urls: TestDatabase, sql: str
+) -> None:
+    books.holder()
+    with psycopg.connect(database_urls.server) as connection, pytest.raises(psycopg.errors.CheckViolation):
+        connection.execute(sql)
+
+
+def test_the_same_reversal_cannot_be_written_twice(books: Books, database_urls: TestDatabase) -> None:
+    holder = books.holder()
+    redeem = create_redeem(books.house, holder)
+    books.one(redeem)
+    books.one(create_reversal(redeem))
+    with psycopg.connect(database_urls.server) as connection, pytest.raises(psycopg.errors.UniqueViolation):
+        connection.execute(
+            "INSERT INTO transaction SELECT slot, account_id, id + 1000, terminal_id, gen_random_uuid(),"
+            " kind, code, posted_at, business_date, enterprise_id, merchant_id, store_id, card_id, card_tail,"
+            " service_id, price_id, quantity, points, settlement_minor, currency, balance, meaning, reverses"
+            " FROM transaction WHERE kind = 'reversal'"
+        )
+
+
+# ---- one tenant sees its own --------------------------------------------------------------------
+
+TENANT_TABLES = {
+    "staff": "tenant_id",
+    "price": "merchant_id",
+    "terminal": "tenant_id",
+    "enrolment": "tenant_id",
+    "member": "enterprise_id",
+    "account": "enterprise_id",
+    "card": "enterprise_id",
+    "lot": "enterprise_id",
+    "misuse": "enterprise_id",
+}
+
+
+def create_two_worlds(books: Books) -> tuple[House, House]:
+    """Two enterprises and two merchants that do not know each other, each with every kind of row."""
+    houses = []
+    for _ in range(2):
+        with books.database.transaction(Scope.everything()) as connection:
+            house = create_house(connection)
+            holder = create_holder(connection, house)
+            for organisation in (house.enterprise, house.merchant):
+                connection.execute(
+                    text(
+                        "INSERT INTO staff (tenant_id, organisation_id, login, name, password_hash)"
+                        " VALUES (:id, :id, :login, 'Staff', '-')"
+                    ),
+                    {"id": organisation, "login": f"staff-{organisation}"},
+                )
+        redeem = create_redeem(house, holder)
+        books.post(redeem, replace(redeem, quantity=2))
+        houses.append(house)
+    return houses[0], houses[1]
+
+
+def test_a_tenant_sees_no_foreign_row_even_on_a_reused_connection(books: Books) -> None:
+    ours, theirs = create_two_worlds(books)
+    for house in (ours, theirs, ours):
+        for tenant in (house.enterprise, house.merchant):
+            with books.database.transaction(Scope.tenant(tenant)) as connection:
+                for table, column in TENANT_TABLES.items():
+                    seen = connection.execute(text(f"SELECT DISTINCT {column} FROM {table}")).scalars().all()
+                    assert set(seen) <= {tenant}, table
+                for table in ("transaction", "entry"):
+                    sql = f"SELECT DISTINCT enterprise_id, merchant_id FROM {table}"
+                    pairs = connection.execute(text(sql)).all()
+                    assert pairs, table
+                    assert all(tenant in pair for pair in pairs), table
+                foreign = connection.execute(
+                    text("SELECT DISTINCT kind FROM organisation WHERE tenant_id <> :tenant"),
+                    {"tenant": tenant},
+                )
+                assert set(foreign.scalars()) <= {"merchant", "store"}
+
+
+def test_every_table_with_a_tenant_is_isolated(books: Books) -> None:
+    unguarded = books.ask(
+        "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+        " AND NOT (relrowsecurity AND relforcerowsecurity) ORDER BY 1"
+    )
+    # These four belong to nobody: the schema's version, the calendar, and what kinds of service there are.
+    assert [name for (name,) in unguarded] == [
+        "alembic_version", "business_day", "catalogue_version", "service",
+    ]  # fmt: skip
+
+
+def test_without_a_scope_nothing_is_seen(books: Books, database_urls: TestDatabase) -> None:
+    create_two_worlds(books)
+    with psycopg.connect(database_urls.site) as connection:
+        for table in (*TENANT_TABLES, "transaction", "entry"):
+            assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
+
+
+def test_a_tenant_cannot_write_for_another(books: Books) -> None:
+    ours, theirs = create_two_worlds(books)
+    with (
+        pytest.raises(ProgrammingError, match="row-level security"),
+        books.database.transaction(Scope.tenant(ours.enterprise)) as connection,
+    ):
+        create_holder(connection, theirs)
