@@ -14,7 +14,8 @@ __all__ = ["INVARIANTS", "Breach", "breaches"]
 INVARIANTS: dict[str, str] = {
     "an account's points are the points that remain in its lots": """
         SELECT a.slot, a.id, a.posted, coalesce(l.remaining, 0) AS in_lots
-        FROM account a LEFT JOIN (SELECT slot, account_id, sum(remaining) AS remaining FROM lot GROUP BY 1, 2) l
+        FROM account a
+        LEFT JOIN (SELECT slot, account_id, sum(remaining) AS remaining FROM lot GROUP BY 1, 2) l
              ON l.slot = a.slot AND l.account_id = a.id
         WHERE a.posted <> coalesce(l.remaining, 0)""",
     "an account's held points are the held points of its lots": """

@@ -51,7 +51,7 @@ def issue_card(
     expires_on: date | None = None,
     limit_points: int | None = None,
 ) -> Card:
-    """A new active card of `account`, without a PIN. `limit_points` is the most that one purchase may take."""
+    """A new active card of `account`, without a PIN. `limit_points`: the most of one purchase."""
     new: int = connection.execute(NEXT_CARD).scalar_one()
     card = Card(account.slot, account.id, new, 1, card_number(account.slot, new))
     connection.execute(

@@ -1,7 +1,8 @@
 """The rules of posting: pure. (state, requests) -> outcomes and rows. No SQL, no clock, no randomness.
 
 Requests are decided in their order, each on the state that the ones before it left, so a batch of
-N gives what N batches of one would give. Imports the standard library, ledger.postings and ledger.refusals alone.
+N gives what N batches of one would give. Imports the standard library, ledger.postings and
+ledger.refusals alone.
 """
 
 from collections.abc import Sequence
@@ -213,7 +214,8 @@ def _redeem(state: State, writes: Writes, account: AccountState, request: Redeem
     row.detail = request.service
     _add(state, writes, row)
     if code is Code.APPROVED:
-        assert price is not None and units is not None, "an approval has a price"
+        assert price is not None
+        assert units is not None
         row.points = points
         row.settlement_minor = units * price.settlement_minor
         row.currency = price.currency

@@ -98,7 +98,7 @@ class Reversal(Request):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status(Request):
-    """What became of `original`. With `fence` an unseen one can never happen afterwards. Not recorded itself."""
+    """What became of `original`. With `fence` an unseen one can never happen later. Not recorded."""
 
     kind = "status"
     original: UUID

@@ -67,39 +67,19 @@ async def serve(
     try:
         await trio.to_thread.run_sync(database.check)
         day = await trio.to_thread.run_sync(_keep_day, database, edge)
-        metrics = Metrics(CollectorRegistry())
-        batcher = Batcher(
-            partial(Pipeline.connect, settings.database_url), now=edge.now, log=log, metrics=metrics
-        )
-        house = House(
-            context=Context(
-                batcher=batcher,
-                database=database,
-                threads=trio.CapacityLimiter(POOL - SPARE),
-                keyring=keyring,
-                now=edge.now,
-                business_date=day,
-            ),
-            registry=Registry(),
-            metrics=metrics,
-            log=log,
-            keys={number: KeyPair.from_private(key) for number, key in keyring.server_keys.items()},
-            random_bytes=edge.random_bytes,
-            handshake_s=settings.handshake_s,
-            idle_s=settings.idle_s,
-        )
+        house = _furnish(settings, keyring, edge, log, database, day)
         listener = Listener(
             listen(settings.host, settings.port, shared=settings.workers > 1),
             lambda stream, authenticated: converse(stream, house, authenticated),
             log=log,
-            metrics=metrics,
+            metrics=house.metrics,
             unauthenticated=settings.unauthenticated,
             per_address=settings.unauthenticated_per_address,
         )
         with serve_health(
             settings.health_host,
             settings.health_port + (worker or 0) if settings.health_port else 0,
-            registry=metrics.registry,
+            registry=house.metrics.registry,
             database=database,
             token=trio.lowlevel.current_trio_token(),
         ) as health_port:
@@ -112,6 +92,33 @@ async def serve(
                 watch.cancel_scope.cancel()
     finally:
         database.close()
+
+
+def _furnish(
+    settings: Settings, keyring: Keyring, edge: Edge, log: FilteringBoundLogger, database: Database, day: date
+) -> House:
+    """What all conversations of this process share."""
+    metrics = Metrics(CollectorRegistry())
+    batcher = Batcher(
+        partial(Pipeline.connect, settings.database_url), now=edge.now, log=log, metrics=metrics
+    )
+    return House(
+        context=Context(
+            batcher=batcher,
+            database=database,
+            threads=trio.CapacityLimiter(POOL - SPARE),
+            keyring=keyring,
+            now=edge.now,
+            business_date=day,
+        ),
+        registry=Registry(),
+        metrics=metrics,
+        log=log,
+        keys={number: KeyPair.from_private(key) for number, key in keyring.server_keys.items()},
+        random_bytes=edge.random_bytes,
+        handshake_s=settings.handshake_s,
+        idle_s=settings.idle_s,
+    )
 
 
 async def _run(

@@ -1,4 +1,4 @@
-"""The member side: members, accounts, cards, lots, transactions, entries. `slot` leads every key of the books."""
+"""The member side: members, accounts, cards, lots, transactions, entries. `slot` leads every key."""
 
 from datetime import date, datetime
 from uuid import UUID
@@ -53,7 +53,7 @@ class Account(Base):
 
 
 class Card(Base):
-    """What identifies an account. A replaced card gets a new issue number, which kills the old QR and chip."""
+    """What identifies an account. A replacement gets a new issue number, which kills the old QR and chip."""
 
     __tablename__ = "card"
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""The operator's side: organisations, staff, services, prices, terminals, days. Few rows, read by everyone."""
+"""The operator's side: organisations, staff, services, prices, terminals, days. Few rows, read by all."""
 
 from datetime import date, datetime
 

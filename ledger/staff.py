@@ -1,0 +1,160 @@
+"""Staff: people who log in for an organisation. Passwords are Argon2id; failed tries are counted here.
+
+A try is counted before the password is looked at, and taken back when it was right, so that many
+tries at once cannot slip through one count. All programs and workers share the count.
+"""
+
+import hashlib
+import re
+import unicodedata
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from nacl import pwhash
+from nacl.exceptions import InvalidkeyError
+from sqlalchemy import Connection, text
+
+from ledger.database import Database, Scope
+
+__all__ = ["LOGIN_PATTERN", "PASSWORD_MIN", "StaffProfile", "authenticate", "create_staff", "staff_by_id"]
+
+LOGIN_PATTERN = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")  # what people can type on any keyboard
+PASSWORD_MIN = 8  # characters; NIST SP 800-63B asks for no less
+# Argon2id: above OWASP's least (19 MiB, 2 passes); eight logins at once still fit a small machine.
+PASSWORD_PASSES = 3
+PASSWORD_MEMORY = 32 * 1024 * 1024
+
+FREE_TRIES = 5  # wrong passwords before the first pause: a person's typing mistakes
+FIRST_PAUSE_S = 30  # doubles with each further wrong password
+LONGEST_PAUSE_S = (
+    900  # long enough against guessing, short enough that nobody locks a colleague out for the day
+)
+
+INSERT = """
+INSERT INTO staff (tenant_id, organisation_id, login, name, password_hash, language)
+SELECT o.tenant_id, o.id, :login, :name, :password_hash, :language
+FROM organisation o WHERE o.id = :organisation
+RETURNING id
+"""
+COUNT_TRY = """
+UPDATE staff s
+SET failed_tries = LEAST(s.failed_tries + 1, 1000),
+    locked_until = CASE WHEN s.failed_tries + 1 >= :free THEN
+        CAST(:now AS timestamptz) + make_interval(secs =>
+            LEAST(:first * power(2, LEAST(s.failed_tries + 1 - :free, 20)), :longest)) END
+WHERE s.login = :login AND s.status = 'active' AND (s.locked_until IS NULL OR s.locked_until <= :now)
+RETURNING s.id, s.password_hash
+"""
+FORGIVE = "UPDATE staff SET failed_tries = 0, locked_until = NULL WHERE id = :id"
+BY_ID = """
+SELECT s.id, s.login, s.name, s.language, s.tenant_id, tenant.kind AS tenant_kind, tenant.name AS tenant_name,
+       own.name AS organisation_name, s.password_hash
+FROM staff s
+JOIN organisation tenant ON tenant.id = s.tenant_id
+JOIN organisation own ON own.id = s.organisation_id
+WHERE s.id = :id AND s.status = 'active' AND tenant.status = 'open' AND own.status = 'open'
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class StaffProfile:
+    """One person of the staff, as a page needs them. `tenant_kind`: operator, enterprise or merchant.
+
+    `password_mark` changes with the password and tells nothing about it: a session that carries an
+    older one has ended.
+    """
+
+    id: int
+    login: str
+    name: str
+    language: str
+    tenant_id: int
+    tenant_kind: str
+    tenant_name: str
+    organisation_name: str
+    password_mark: str = field(repr=False)
+
+    @property
+    def scope(self) -> Scope:
+        """Whose rows this person may see: the operator's staff everyone's, others their tenant's."""
+        return Scope.everything() if self.tenant_kind == "operator" else Scope.tenant(self.tenant_id)
+
+
+def create_staff(
+    connection: Connection,
+    *,
+    organisation_id: int,
+    login: str,
+    name: str,
+    password: str,
+    language: str = "en",
+) -> int:
+    """Enter a person; returns their id. ValueError for a login, name or password that cannot be used,
+    LookupError for an unknown organisation. A login that exists breaks the table's constraint."""
+    if not LOGIN_PATTERN.fullmatch(login):
+        raise ValueError("a login is small letters, digits and . _ @ -, at most 64")
+    if not name.strip():
+        raise ValueError("a person has a name")
+    if len(password) < PASSWORD_MIN:
+        raise ValueError(f"a password has at least {PASSWORD_MIN} characters")
+    row = connection.execute(
+        text(INSERT),
+        {
+            "organisation": organisation_id,
+            "login": login,
+            "name": name.strip(),
+            "password_hash": _hash(password),
+            "language": language,
+        },
+    ).one_or_none()
+    if row is None:
+        raise LookupError(f"no organisation {organisation_id}")
+    return int(row.id)
+
+
+def authenticate(database: Database, login: str, password: str, *, now: datetime) -> StaffProfile | None:
+    """The person with this login and password, or None: unknown, closed, wrong, or paused after wrong tries.
+
+    All of these cost one Argon2id hash, made outside any transaction: no connection waits for it.
+    """
+    login = unicodedata.normalize("NFKC", login).strip().lower()
+    attempt = None
+    if LOGIN_PATTERN.fullmatch(login):
+        pause = {"free": FREE_TRIES, "first": FIRST_PAUSE_S, "longest": LONGEST_PAUSE_S}
+        with database.transaction(Scope.everything()) as connection:
+            attempt = connection.execute(text(COUNT_TRY), {"login": login, "now": now} | pause).one_or_none()
+    if attempt is None:
+        _hash(password)
+        return None
+    if not _matches(attempt.password_hash, password):
+        return None
+    with database.transaction(Scope.everything()) as connection:
+        connection.execute(text(FORGIVE), {"id": attempt.id})
+        return staff_by_id(connection, attempt.id)
+
+
+def staff_by_id(connection: Connection, staff_id: int) -> StaffProfile | None:
+    """The person with this id who may still log in, or None."""
+    row = connection.execute(text(BY_ID), {"id": staff_id}).one_or_none()
+    if row is None:
+        return None
+    mark = hashlib.blake2b(row.password_hash.encode(), digest_size=12, person=b"password mark").hexdigest()
+    fields = row._asdict()
+    del fields["password_hash"]
+    return StaffProfile(password_mark=mark, **fields)
+
+
+def _hash(password: str) -> str:
+    return pwhash.argon2id.str(_typed(password), opslimit=PASSWORD_PASSES, memlimit=PASSWORD_MEMORY).decode()
+
+
+def _matches(password_hash: str, password: str) -> bool:
+    try:
+        return pwhash.argon2id.verify(password_hash.encode(), _typed(password))
+    except InvalidkeyError:
+        return False
+
+
+def _typed(password: str) -> bytes:
+    # The same characters from another keyboard may come composed differently.
+    return unicodedata.normalize("NFKC", password).encode()

@@ -1,0 +1,231 @@
+"""Demonstration data for an empty database: a small town's worth of shops, members and purchases.
+
+Everything is made through the ledger's own functions, so the books are as right as real ones. What
+people need to log in, and one card, come back as a Demonstration; its passwords are random.
+"""
+
+import os
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection
+
+from ledger import books, businessday, cards, members, merchants, organisations, staff, terminals
+from ledger.database import Database, Scope
+from ledger.keyring import Keyring
+from ledger.postings import Redeem
+from protocol.credentials import CardToken, seal
+from scripts.demonstration_record import Card, Demonstration, Login
+
+__all__ = ["load"]
+
+# code, English, Chinese, unit, points a unit (None: an open amount), settlement in fen a unit
+SERVICES = (
+    ("car-wash", "Car wash", "洗车", "time", 120, 2_000),
+    ("roadside-rescue", "Roadside rescue", "道路救援", "job", 800, 15_000),
+    ("annual-inspection", "Annual inspection", "代办年检", "job", 600, 11_000),
+    ("driver", "Designated driver", "酒后代驾", "trip", 300, 5_600),
+    ("cinema", "Cinema ticket", "电影票", "ticket", 160, 3_200),
+    ("gym", "Gym day pass", "健身日卡", "day", 90, 1_500),
+    ("shop", "Shop voucher", "购物抵扣", "point", None, 18),
+)
+MERCHANTS = (
+    ("Bright Car Care 亮洁汽车", ("North Gate 北门店", "Station 站前店"), ("car-wash", "annual-inspection")),
+    ("Swift Roadside 迅捷道路救援", ("Ring Road 环城站",), ("roadside-rescue", "driver")),
+    ("Star Cinema 星光影城", ("City Square 市民广场店",), ("cinema", "shop")),
+    ("Pulse Gym 脉动健身", ("Riverside 滨江店",), ("gym",)),
+)  # fmt: skip
+ENTERPRISES = ("Harbour Insurance 海港保险", "Lotus Bank 莲花银行")
+MEMBERS_EACH = 12
+PURCHASES = 40
+ENROLMENT_DAYS = 365  # a demonstration should still enrol its terminal when somebody comes back to it
+ZONE = ZoneInfo("Asia/Shanghai")
+
+
+@dataclass(frozen=True)
+class _Shop:
+    terminal: int
+    services: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Holder:
+    account: members.Account
+    card: cards.Card
+    pin: str
+    name: str
+
+
+def load(site_url: str, keyring: Keyring) -> Demonstration:
+    """Fill an empty database, whole or not at all."""
+    now = datetime.now(UTC)
+    database = Database(site_url)
+    try:
+        with database.transaction(Scope.everything()) as connection:
+            return _fill(connection, keyring, now)
+    finally:
+        database.close()
+
+
+def _fill(connection: Connection, keyring: Keyring, now: datetime) -> Demonstration:
+    today = businessday.advance(connection, now.astimezone(ZONE).date(), now)
+    operator = organisations.create_tenant(
+        connection, kind="operator", code="OPERATOR", name="Tessera 运营中心"
+    )
+    services = {
+        code: merchants.create_service(connection, code=code, name=name, name_zh=name_zh, unit=unit)
+        for code, name, name_zh, unit, _, _ in SERVICES
+    }
+    tenants = {"operator": operator}
+    shops: list[_Shop] = []
+    enrolment = b""
+    for number, (name, stores, sold) in enumerate(MERCHANTS, 1):
+        merchant = organisations.create_tenant(connection, kind="merchant", code=f"M{number:03d}", name=name)
+        tenants.setdefault("merchant", merchant)
+        _agree(connection, merchant, services, sold, since=today.replace(month=1, day=1))
+        for place, store_name in enumerate(stores, 1):
+            store = organisations.create_child(
+                connection, parent=merchant, kind="store", code=f"S{place:03d}", name=store_name
+            )
+            shops.append(_Shop(_enrolled_terminal(connection, store, f"POS {number}-{place}", now), sold))
+            if not enrolment:
+                waiting = terminals.create_terminal(connection, store=store, kind="pos", name="POS emulator")
+                enrolment = _invite(connection, waiting, now)
+    holders = _holders(connection, keyring, tenants, today, now)
+    _purchases(connection, keyring, shops, holders, now)
+    first = holders[0]
+    return Demonstration(
+        logins=_logins(connection, tenants),
+        cards=[
+            Card(
+                member=holder.name, payload=_payload(keyring, holder.card), pin=holder.pin, service="car-wash"
+            )
+            for holder in (first, holders[MEMBERS_EACH])
+        ],
+        enrolment=enrolment.hex(),
+    )
+
+
+def _agree(
+    connection: Connection, merchant: int, services: dict[str, int], sold: Sequence[str], *, since: date
+) -> None:
+    for code, _, _, _, points, settlement_minor in SERVICES:
+        if code in sold:
+            merchants.agree_price(
+                connection,
+                merchant=merchant,
+                service=services[code],
+                since=since,
+                points=points or 1,
+                settlement_minor=settlement_minor,
+                open_range=None if points else (10, 20_000),
+            )
+
+
+def _invite(connection: Connection, terminal: int, now: datetime) -> bytes:
+    enrolment_id = os.urandom(16)
+    terminals.create_enrolment(
+        connection, terminal, enrolment_id=enrolment_id, expires_at=now + timedelta(days=ENROLMENT_DAYS)
+    )
+    return enrolment_id
+
+
+def _enrolled_terminal(connection: Connection, store: int, name: str, now: datetime) -> int:
+    """A terminal whose device is imagined: nobody holds the private key that belongs to its public one."""
+    terminal = terminals.create_terminal(connection, store=store, kind="pos", name=name)
+    terminals.enrol(
+        connection,
+        enrolment_id=_invite(connection, terminal, now),
+        public_key=os.urandom(32),
+        model="imagined",
+        software="0",
+        now=now,
+    )
+    return terminal
+
+
+def _holders(
+    connection: Connection, keyring: Keyring, tenants: dict[str, int], today: date, now: datetime
+) -> list[_Holder]:
+    holders: list[_Holder] = []
+    grantings: list[members.Granting] = []
+    for number, enterprise_name in enumerate(ENTERPRISES, 1):
+        enterprise = organisations.create_tenant(
+            connection, kind="enterprise", code=f"E{number:03d}", name=enterprise_name
+        )
+        tenants.setdefault("enterprise", enterprise)
+        for each in range(1, MEMBERS_EACH + 1):
+            name = f"Member {number}{each:03d}"
+            account = members.create_member(connection, enterprise=enterprise, code=f"{each:06d}", name=name)
+            card = cards.issue_card(connection, account)
+            pin = f"{secrets.randbelow(10**6):06d}"
+            cards.set_pin(connection, card, keyring.pin_verifier(card.slot, card.account_id, card.id, pin))
+            holders.append(_Holder(account, card, pin, name))
+            for points, days, kind in ((2_000, 365, "granted"), (300, 45, "promotional")):
+                grantings.append(
+                    members.Granting(
+                        account=account,
+                        txid=UUID(bytes=os.urandom(16)),
+                        points=points,
+                        funder=enterprise,
+                        lot_kind=kind,
+                        expires_on=today + timedelta(days=days),
+                        detail="Welcome",
+                    )
+                )
+    members.grant(connection, grantings, now - timedelta(hours=8))
+    return holders
+
+
+def _purchases(
+    connection: Connection, keyring: Keyring, shops: list[_Shop], holders: list[_Holder], now: datetime
+) -> None:
+    """A few hours of business, some of it refused: a wrong PIN, too little left."""
+    for number in range(PURCHASES):
+        shop = shops[number % len(shops)]
+        holder = holders[1 + (number * 7) % (len(holders) - 1)]
+        service = shop.services[number % len(shop.services)]
+        pin = holder.pin if number % 9 else "wrong"
+        card = holder.card
+        books.post(
+            connection,
+            [
+                Redeem(
+                    slot=card.slot,
+                    account=card.account_id,
+                    terminal=shop.terminal,
+                    txid=UUID(bytes=os.urandom(16)),
+                    card=card.id,
+                    issue=card.issue,
+                    service=service,
+                    amount=150 if service == "shop" else None,
+                    pin_proof=keyring.pin_verifier(card.slot, card.account_id, card.id, pin),
+                )
+            ],
+            now - timedelta(minutes=7 * (PURCHASES - number)),
+        )
+
+
+def _logins(connection: Connection, tenants: dict[str, int]) -> list[Login]:
+    logins = []
+    for kind, organisation in tenants.items():
+        password = secrets.token_hex(5)
+        staff.create_staff(
+            connection,
+            organisation_id=organisation,
+            login=kind,
+            name=f"{kind.title()} staff",
+            password=password,
+        )
+        logins.append(Login(who=f"{kind}'s staff", name=kind, password=password))
+    return logins
+
+
+def _payload(keyring: Keyring, card: cards.Card) -> str:
+    key_id, key = max(keyring.card_keys.items())
+    token = CardToken(slot=card.slot, account=card.account_id, card=card.id, issue=card.issue)
+    return seal(token, key_id=key_id, key=key, nonce=os.urandom(24))

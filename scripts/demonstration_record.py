@@ -1,0 +1,55 @@
+"""What the demonstration data tells people: who may log in, which card to show, how a terminal enrols.
+
+`scripts.demonstration.load` makes it, the house keeps it as `var/demonstration.json` (mode 0600) beside
+the data, and prints it. It holds passwords and PINs of invented people; real ones are kept nowhere.
+"""
+
+import os
+from pathlib import Path
+
+import msgspec
+
+__all__ = ["Card", "Demonstration", "Login", "read_demonstration", "write_demonstration"]
+
+
+class Login(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody who can log in at the site. `who` says it in words: "operator's staff"."""
+
+    who: str
+    name: str
+    password: str
+
+
+class Card(msgspec.Struct, frozen=True, kw_only=True):
+    """A card with points. `payload` is what its QR code says; `service` is one that its points buy."""
+
+    member: str
+    payload: str
+    pin: str
+    service: str
+
+
+class Demonstration(msgspec.Struct, frozen=True, kw_only=True):
+    """`enrolment` is the 16-byte id of a terminal's open enrolment, in hex; its secret is derived."""
+
+    logins: list[Login]
+    cards: list[Card]
+    enrolment: str
+
+
+def write_demonstration(path: Path, record: Demonstration) -> None:
+    """Write the record, whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    partial.unlink(missing_ok=True)
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(msgspec.json.format(msgspec.json.encode(record)) + b"\n")
+    partial.replace(path)
+
+
+def read_demonstration(path: Path) -> Demonstration | None:
+    """The record, None when there is none or it cannot be read: it is only for showing."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Demonstration)
+    except (OSError, msgspec.MsgspecError):
+        return None

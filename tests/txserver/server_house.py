@@ -1,0 +1,195 @@
+"""A real server on a real socket and a real database, and a raw terminal that can also misbehave."""
+
+import io
+import json
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import trio
+
+from ledger.database import Scope
+from protocol.credentials import CardToken, seal
+from protocol.messages import Enrol, Login, Message, Redeem, Reply, Request
+from protocol.noise import KeyPair
+from protocol.session import Enrolment, TerminalSession
+from tests.conftest import TestDatabase
+from tests.desk import Books, opened_books
+from tests.factories import NOW, PIN, TODAY, Holder, create_active_terminal, create_keyring
+from txserver.logs import make_log
+from txserver.server import Server, serve
+from txserver.settings import Settings
+
+AnyReply = TypeVar("AnyReply", bound=Reply)
+
+PATIENCE_S = 20  # of a test that waits for something that must happen
+
+
+class Edge:
+    """A clock that stands still."""
+
+    def now(self) -> datetime:
+        return NOW
+
+    def today(self) -> date:
+        return TODAY
+
+    def random_bytes(self, count: int) -> bytes:
+        return os.urandom(count)
+
+
+@dataclass
+class OpenHouse:
+    """A running server with its books, its log and the terminals that know it."""
+
+    server: Server
+    books: Books
+    log: io.StringIO
+    streams: list[trio.SocketStream] = field(default_factory=list)
+
+    def events(self, event: str) -> list[dict[str, Any]]:
+        lines = (json.loads(line) for line in self.log.getvalue().splitlines())
+        return [line for line in lines if line["event"] == event]
+
+    def reasons(self) -> list[str]:
+        """Why connections closed, in order."""
+        return [line["reason"] for line in self.events("connection_closed")]
+
+    async def closed(self, count: int) -> list[str]:
+        """The reasons, once `count` connections have closed."""
+        with trio.fail_after(PATIENCE_S):
+            while len(self.reasons()) < count:
+                await trio.lowlevel.checkpoint()
+        return self.reasons()
+
+    async def connect(self) -> trio.SocketStream:
+        stream = await trio.open_tcp_stream("127.0.0.1", self.server.port)
+        self.streams.append(stream)
+        return stream
+
+    async def terminal(self, key: KeyPair | None = None, **fields: Any) -> "RawTerminal":
+        """A logged-in terminal; with a key of its own unless one is given."""
+        if key is None:
+            key = self.new_key()
+        return await RawTerminal.login(await self.connect(), key, **fields)
+
+    def new_key(self) -> KeyPair:
+        """The key of a new terminal of the house's store."""
+        key = KeyPair.from_private(os.urandom(32))
+        with self.books.database.transaction(Scope.everything()) as connection:
+            create_active_terminal(connection, self.books.house.store, public_key=key.public)
+        return key
+
+
+@asynccontextmanager
+async def open_house(urls: TestDatabase, **changes: Any) -> AsyncIterator[OpenHouse]:
+    """A server until the block ends; then it drains, and the books must be right."""
+    log = io.StringIO()
+    settings = replace(
+        Settings(database_url=urls.server, secrets=Path("unused"), port=0, health_port=0), **changes
+    )
+    with opened_books(urls) as books:
+        async with trio.open_nursery() as nursery:
+            server: Server = await nursery.start(serve, settings, create_keyring(), Edge(), make_log(log))
+            house = OpenHouse(server, books, log)
+            yield house
+            server.stop()
+            for stream in house.streams:
+                await stream.aclose()
+
+
+class RawTerminal:
+    """A terminal without rules: it sends what it is told, byte by byte if need be."""
+
+    def __init__(self, stream: trio.SocketStream, session: TerminalSession) -> None:
+        self.stream = stream
+        self.session = session
+        self._waiting: list[Message] = []
+
+    @classmethod
+    async def login(cls, stream: trio.SocketStream, key: KeyPair, **fields: Any) -> "RawTerminal":
+        hello = Login(**envelope(), software="raw", last_stan=0)
+        return await cls._open(stream, key, hello, None, **fields)
+
+    @classmethod
+    async def enrol(cls, stream: trio.SocketStream, key: KeyPair, enrolment: Enrolment) -> "RawTerminal":
+        hello = Enrol(**envelope(), model="raw", software="raw")
+        return await cls._open(stream, key, hello, enrolment)
+
+    @classmethod
+    async def _open(
+        cls,
+        stream: trio.SocketStream,
+        key: KeyPair,
+        hello: Login | Enrol,
+        enrolment: Enrolment | None,
+        server_key_id: int = 1,
+    ) -> "RawTerminal":
+        server = KeyPair.from_private(create_keyring().server_keys[server_key_id])
+        session = TerminalSession(
+            static=key,
+            ephemeral=KeyPair.from_private(os.urandom(32)),
+            server_key=server.public,
+            server_key_id=server_key_id,
+            hello=hello,
+            enrolment=enrolment,
+        )
+        terminal = cls(stream, session)
+        await stream.send_all(session.start())
+        terminal.welcome = await terminal.receive()
+        return terminal
+
+    welcome: Message
+
+    async def receive(self) -> Any:
+        """The next message. Raises EOFError when the server has closed."""
+        with trio.fail_after(PATIENCE_S):
+            while not self._waiting:
+                data = await self.stream.receive_some(65_536)
+                if not data:
+                    raise EOFError
+                self._waiting += self.session.receive_data(bytes(data))
+                pending = self.session.data_to_send()
+                if pending:
+                    await self.stream.send_all(pending)
+        return self._waiting.pop(0)
+
+    async def rest(self) -> list[Any]:
+        """Every message until the server closes."""
+        received = []
+        try:
+            while True:
+                received.append(await self.receive())
+        except EOFError:
+            return received
+
+    async def send(self, *messages: Message) -> None:
+        await self.stream.send_all(b"".join(self.session.send(message) for message in messages))
+
+    async def ask(self, message: Request) -> Any:
+        await self.send(message)
+        reply = await self.receive()
+        assert isinstance(reply, Reply)
+        assert reply.id == message.id
+        return reply
+
+
+def envelope() -> dict[str, Any]:
+    """The fields of a request that tests seldom care for."""
+    return {"id": os.urandom(16), "stan": 1, "batch": 1, "at": 1_795_000_000_000}
+
+
+def payload(holder: Holder, *, issue: int = 1, chip: bytes | None = None) -> str:
+    """What the holder's card says."""
+    token = CardToken(slot=holder.card.slot, account=holder.card.account_id, card=holder.card.id, issue=issue)
+    return seal(token, key_id=1, key=create_keyring().card_keys[1], nonce=os.urandom(24), chip=chip)
+
+
+def redeem(holder: Holder, service: str = "wash", *, pin: str | None = PIN, **fields: Any) -> Redeem:
+    """A redemption message."""
+    given = {**envelope(), "credential": payload(holder), "service": service, "pin": pin} | fields
+    return Redeem(**given)
