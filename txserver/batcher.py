@@ -94,8 +94,8 @@ class Batcher:
         self._wake.set()
 
     async def run(self) -> None:
-        """Commit batches until `stop`. Not cancelled by the end of any socket."""
-        with trio.CancelScope(shield=True):
+        """Commit batches until `stop`, or until cancelled: what was taken is carried to its end first."""
+        try:
             while self._waiting or not self._stopping:
                 if not self._waiting:
                     self._wake = trio.Event()
@@ -103,12 +103,15 @@ class Batcher:
                     continue
                 batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
                 try:
-                    await self._commit(batch)
+                    with trio.CancelScope(shield=True):
+                        await self._commit(batch)
                 finally:
                     for waiter in batch:
                         waiter.done.set()
-        if self._pipeline is not None:
-            self._pipeline.close()
+        finally:
+            self._stopping = True
+            if self._pipeline is not None:
+                self._pipeline.close()
 
     async def _commit(self, batch: list[_Waiter]) -> None:
         """Give each waiter its outcome, or leave it without one."""

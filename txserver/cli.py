@@ -16,7 +16,6 @@ import trio
 
 from ledger.database import DatabaseAway, DatabaseUnfit
 from ledger.keyring import Keyring, KeyringError
-from txserver import pos
 from txserver.listener import PortTaken
 from txserver.logs import make_log
 from txserver.server import serve
@@ -50,14 +49,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     server.add_argument(
         "--workers", type=int, help="processes on the same port (default: TESSERA_WORKERS or 1)"
     )
-    pos.add_arguments(commands)
-    chosen = parser.parse_args(arguments)
-    if chosen.command == "serve":
-        environment = dict(os.environ)
-        if chosen.workers is not None:
-            environment["TESSERA_WORKERS"] = str(chosen.workers)
-        return _serve(environment)
-    return pos.main(chosen)
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    if given[:1] == ["pos"]:
+        # Imported only now: a server needs neither a screen nor a scanner in its memory.
+        from txserver import pos
+
+        pos.add_arguments(commands)
+        return pos.main(parser.parse_args(given))
+    commands.add_parser("pos", help="an emulated POS terminal")
+    chosen = parser.parse_args(given)
+    environment = dict(os.environ)
+    if chosen.workers is not None:
+        environment["TESSERA_WORKERS"] = str(chosen.workers)
+    return _serve(environment)
 
 
 def _serve(environment: Mapping[str, str]) -> int:

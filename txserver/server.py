@@ -173,6 +173,8 @@ async def _watch_day(house: House, edge: Edge, log: FilteringBoundLogger) -> Non
             context.business_date = await trio.to_thread.run_sync(_keep_day, context.database, edge)
         except DatabaseAway as error:
             log.error("business_day_unknown", error=str(error))
+        except Exception:  # the calendar must not take the listener down; the next look may succeed
+            log.exception("business_day_failed")
 
 
 def _keep_day(database: Database, edge: Edge) -> date:
