@@ -1,6 +1,6 @@
 """Members and their accounts, and the points that enterprises give them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
@@ -8,10 +8,11 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from ledger import books
+from ledger.database import Database, Scope
 from ledger.model import OFFICE_TERMINAL, SLOTS
 from ledger.postings import Grant, Outcome
 
-__all__ = ["GRANT_BATCH", "Account", "Granting", "create_member", "grant"]
+__all__ = ["GRANT_BATCH", "Account", "Granting", "create_member", "grant", "grant_many"]
 
 INSERT_MEMBER = text(
     "INSERT INTO member (enterprise_id, code, name) VALUES (:enterprise_id, :code, :name) RETURNING id"
@@ -66,8 +67,7 @@ def create_member(connection: Connection, *, enterprise: int, code: str, name: s
 def grant(connection: Connection, grantings: Sequence[Granting], now: datetime) -> list[Outcome]:
     """Post grants, one or many, inside `connection`'s transaction; one outcome each, in order.
 
-    For a long list call it with GRANT_BATCH at a time, each in a transaction of its own: a repeat of
-    the whole list after a failure grants only what is missing.
+    For a long list use `grant_many`.
     """
     return books.post(
         connection,
@@ -89,3 +89,16 @@ def grant(connection: Connection, grantings: Sequence[Granting], now: datetime) 
         ],
         now,
     )
+
+
+def grant_many(
+    database: Database, scope: Scope, grantings: Sequence[Granting], now: datetime
+) -> Iterator[list[Outcome]]:
+    """Post a list of any length, GRANT_BATCH at a time, each in its own transaction; yields its outcomes.
+
+    After a failure repeat the whole list: what was granted is only confirmed, what is missing is granted.
+    """
+    for start in range(0, len(grantings), GRANT_BATCH):
+        with database.transaction(scope) as connection:
+            outcomes = grant(connection, grantings[start : start + GRANT_BATCH], now)
+        yield outcomes

@@ -69,7 +69,9 @@ def make_world(database: Database, keyring: Keyring, *, terminals: int, idle: in
             (world.keys if number < terminals else world.idle_keys).append(key.hex())
             if number < terminals:
                 world.terminals.append(terminal)
-        _holders(connection, keyring, world, holders, now)
+        grantings = _holders(connection, keyring, world, holders)
+    for _ in members.grant_many(database, Scope.everything(), grantings, now):
+        pass
     return world
 
 
@@ -90,7 +92,7 @@ def _terminal(connection: Connection, store: int, key: bytes, now: datetime) -> 
     return terminal
 
 
-def _holders(connection: Connection, keyring: Keyring, world: World, count: int, now: datetime) -> None:
+def _holders(connection: Connection, keyring: Keyring, world: World, count: int) -> list[members.Granting]:
     enterprise = organisations.create_tenant(connection, kind="enterprise", code="E", name="Enterprise")
     number, key = max(keyring.card_keys.items())
     grantings = []
@@ -107,5 +109,4 @@ def _holders(connection: Connection, keyring: Keyring, world: World, count: int,
                 account=account, txid=UUID(bytes=os.urandom(16)), points=POINTS, funder=enterprise
             )
         )
-    for start in range(0, count, members.GRANT_BATCH):
-        members.grant(connection, grantings[start : start + members.GRANT_BATCH], now)
+    return grantings

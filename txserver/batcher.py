@@ -20,15 +20,16 @@ __all__ = ["Batcher", "BatcherMetrics", "NotRecorded"]
 
 MAX_BATCH = 256  # postings in one transaction: locks are held for milliseconds, and one more is no cheaper
 MAX_WAITING = 8_192  # postings that wait: some seconds of work; beyond that "repeat later" is more honest
-RETRIES = 3  # of one posting that lost a deadlock, a lock or the turn of the business day
+RETRIES = 3  # of one posting that lost a deadlock or the turn of the business day
 RECONNECT_SECONDS = 0.5  # between attempts; meanwhile every posting is told at once that it was not recorded
 
-# serialization failure, deadlock, lock not available
-_RETRYABLE = frozenset({"40001", "40P01", "55P03"})
+# Serialization failure, deadlock. Not "lock not available": who waited a second for a lock has made
+# everyone else wait, and must come again.
+_RETRYABLE = frozenset({"40001", "40P01"})
 
 
 def _passes(error: Exception) -> bool:
-    """Whether the same posting may succeed at once: another held the lock, or the day just turned."""
+    """Whether the same posting may succeed at once: it lost a deadlock, or the day just turned."""
     return isinstance(error, NoOpenDay) or (
         isinstance(error, StatementFailed) and error.sqlstate in _RETRYABLE
     )

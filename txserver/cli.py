@@ -69,7 +69,7 @@ def _serve(environment: Mapping[str, str]) -> int:
     try:
         settings = Settings.from_environment(environment)
         keyring = Keyring.load(settings.secrets)
-        edge = SystemEdge(ZoneInfo(environment.get("TESSERA_TIMEZONE", "Asia/Shanghai")))
+        edge = SystemEdge(ZoneInfo(environment.get("TESSERA_TIME_ZONE", "Asia/Shanghai")))
         worker = int(environment[WORKER]) if WORKER in environment else None
         log = make_log(**({} if worker is None else {"worker": worker}))
         _allow_many_sockets()
@@ -81,7 +81,7 @@ def _serve(environment: Mapping[str, str]) -> int:
 
         trio.run(run)
     except ZoneInfoNotFoundError as error:
-        return _cannot(f"TESSERA_TIMEZONE is {error.args[0]!r}; it must be a name such as Asia/Shanghai.")
+        return _cannot(f"TESSERA_TIME_ZONE is {error.args[0]!r}; it must be a name such as Asia/Shanghai.")
     except (SettingsError, KeyringError, DatabaseUnfit, DatabaseAway, PortTaken) as error:
         return _cannot(str(error))
     return 0

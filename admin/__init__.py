@@ -1,0 +1,57 @@
+"""The site: what staff of the operator, of enterprises and of merchants see in a browser."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+from flask import Flask
+from flask_bootstrap import Bootstrap5
+from flask_login import current_user
+from flask_wtf import CSRFProtect
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from admin import access, assets, errors, health, language, login, preferences, security, transactions
+from admin.settings import Settings, SettingsError
+from ledger.database import Database
+from ledger.keyring import Keyring
+
+__all__ = ["Settings", "SettingsError", "create_app"]
+
+LARGEST_FORM = 64 * 1024  # bytes; nothing that this site takes in is longer
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def create_app(settings: Settings, database: Database, *, clock: Callable[[], datetime] = _now) -> Flask:
+    """The site as a WSGI application. `clock` gives aware times."""
+    app = Flask(__name__)
+    app.config.update(
+        SECRET_KEY=Keyring.load(settings.secrets).session_key,
+        SESSION_COOKIE_NAME="__Host-session" if settings.secure else "session",
+        SESSION_COOKIE_SECURE=settings.secure,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_REFRESH_EACH_REQUEST=False,
+        PERMANENT_SESSION_LIFETIME=login.LOGIN_LASTS,
+        MAX_CONTENT_LENGTH=LARGEST_FORM,
+        WTF_CSRF_TIME_LIMIT=None,  # a form lives as long as its session: live pages stay open for hours
+        BOOTSTRAP_SERVE_LOCAL=True,
+    )
+    if settings.url is not None:
+        app.config["TRUSTED_HOSTS"] = [str(urlsplit(settings.url).hostname)]
+        app.wsgi_app = ProxyFix(app.wsgi_app)  # type: ignore[method-assign]
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.jinja_env.globals["current_user"] = current_user
+    Bootstrap5(app)
+    language.init_language(app, settings.time_zone)
+    security.init_security(app, secure=settings.secure)
+    assets.init_assets(app)
+    login.init_login(app, database, clock)
+    app.before_request(access.guard)
+    CSRFProtect(app)
+    errors.init_errors(app)
+    for blueprint in (login.blueprint, preferences.blueprint, transactions.blueprint, health.blueprint):
+        app.register_blueprint(blueprint)
+    return app

@@ -1,0 +1,34 @@
+"""The command line: `python -m admin serve`."""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+
+from admin.serving import listening, serve
+from admin.settings import Settings, SettingsError
+from ledger.database import Database, DatabaseUnfit
+from ledger.keyring import Keyring, KeyringError
+
+__all__ = ["UNFIT", "main"]
+
+UNFIT = 2  # exit code when the site cannot start as it is set up
+
+
+def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run a command; returns the exit code. What is wrong with the set-up is one sentence on stderr."""
+    parser = argparse.ArgumentParser(prog="python -m admin", description="Tessera's site.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("serve", help="serve the site until Ctrl-C; settings come from the environment")
+    parser.parse_args(arguments)
+    try:
+        settings = listening(Settings.from_environment(environment))
+        Keyring.load(settings.secrets)
+        database = Database(settings.database_url, pool_size=1)
+        try:
+            database.check()
+        finally:
+            database.close()  # the worker makes its own; no connection may cross into another process
+    except (SettingsError, KeyringError, DatabaseUnfit) as error:
+        print(error, file=sys.stderr)
+        return UNFIT
+    return serve(settings)

@@ -1,0 +1,71 @@
+"""The site on a real database, with a small world in it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from admin import Settings, create_app
+from ledger.database import Database, Scope
+from ledger.keyring import Keyring
+from tests.admin.browsing import Browser
+from tests.admin.people import create_person
+from tests.conftest import TestDatabase
+from tests.factories import NOW, House, create_house
+
+
+@dataclass
+class Clock:
+    """The time that the site is told; tests move it."""
+
+    now: datetime = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, by: timedelta) -> None:
+        self.now += by
+
+
+@dataclass
+class Site:
+    """The application with its database, and two houses: ours, and one that is none of our business."""
+
+    app: Flask
+    database: Database
+    clock: Clock
+    house: House
+    other: House
+
+    def browser(self, *, language: str = "en") -> Browser:
+        return Browser(self.app, language)
+
+
+@pytest.fixture(scope="session")
+def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("secrets")
+    Keyring.create(folder, lambda size: bytes(range(size)))
+    return folder
+
+
+@pytest.fixture
+def settings(database_urls: TestDatabase, secrets: Path) -> Settings:
+    return Settings(database_url=database_urls.site, secrets=secrets)
+
+
+@pytest.fixture
+def site(settings: Settings) -> Iterator[Site]:
+    """Staff `operator`, `enterprise` and `merchant` of our house, all with people.PASSWORD."""
+    database = Database(settings.database_url, pool_size=3)
+    clock = Clock()
+    app = create_app(settings, database, clock=clock)
+    app.testing = False  # errors become pages, as they do for people
+    with database.transaction(Scope.everything()) as connection:
+        house, other = create_house(connection), create_house(connection)
+        for login in ("operator", "enterprise", "merchant"):
+            create_person(connection, getattr(house, login), login=login)
+    yield Site(app, database, clock, house, other)
+    database.close()

@@ -1,0 +1,67 @@
+import pytest
+
+from admin import access
+from tests.admin.conftest import Site
+
+KNOWN = access.PERMISSIONS | {access.PUBLIC, access.SIGNED_IN}
+
+
+def test_every_route_declares_a_permission(site: Site) -> None:
+    endpoints = {rule.endpoint for rule in site.app.url_map.iter_rules()}
+    undeclared = {name for name in endpoints if access.permission_of(site.app, name) not in KNOWN}
+    assert endpoints
+    assert not undeclared
+
+
+def test_only_these_are_open_to_the_world(site: Site) -> None:
+    public = {
+        rule.endpoint
+        for rule in site.app.url_map.iter_rules()
+        if access.permission_of(site.app, rule.endpoint) == access.PUBLIC
+    }
+    assert public == {"static", "bootstrap.static", "login.form", "preferences.keep", "health.health"}
+
+
+def test_every_other_route_asks_for_the_login(site: Site) -> None:
+    asked = 0
+    for rule in site.app.url_map.iter_rules():
+        if access.permission_of(site.app, rule.endpoint) == access.PUBLIC:
+            continue
+        for method in (rule.methods or set()) - {"OPTIONS", "HEAD"}:
+            browser = site.browser()
+            path = rule.rule
+            answer = browser.get(path) if method == "GET" else browser.post(path, {})
+            assert answer.status_code == 303, (method, path)
+            assert answer.location.startswith("/login"), (method, path)
+            asked += 1
+    assert asked >= 3
+
+
+def test_a_route_without_a_permission_is_closed_even_to_those_who_are_signed_in(site: Site) -> None:
+    site.app.view_functions["forgotten"] = lambda: "a secret"
+    site.app.url_map.add(site.app.url_rule_class("/forgotten", endpoint="forgotten"))
+    browser = site.browser()
+    assert browser.get("/forgotten").status_code == 403
+    browser.log_in("operator")
+    answer = browser.get("/forgotten")
+    assert answer.status_code == 403
+    assert "a secret" not in answer.text
+    assert "You may not see this page" in answer.text
+
+
+def test_whoever_lacks_the_permission_is_refused(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    browser = site.browser()
+    browser.log_in("operator")
+    monkeypatch.setattr(access, "PERMISSIONS", frozenset())
+    assert browser.get("/").status_code == 403
+    assert browser.get("/transactions/live").status_code == 403
+    assert browser.post("/logout", {}).status_code == 303
+
+
+def test_a_permission_that_nobody_knows_cannot_be_declared() -> None:
+    with pytest.raises(ValueError, match=r"transactions\.veiw"):
+        access.requires("transactions.veiw")
+
+
+def test_a_page_that_does_not_exist_is_just_that(site: Site) -> None:
+    assert site.browser().get("/nowhere").status_code == 404

@@ -1,0 +1,196 @@
+"""The site in a real browser: what only a browser can tell."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import ConsoleMessage, Page, expect, sync_playwright
+
+from ledger import books
+from ledger.database import Database, Scope
+from ledger.keyring import Keyring
+from tests.admin.people import PASSWORD, create_person
+from tests.admin.program import serving
+from tests.conftest import TestDatabase
+from tests.factories import NOW, Holder, House, create_holder, create_house, create_redeem
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+QUIET = ["--no-sandbox", "--disable-quic", "--disable-background-networking", "--disable-component-update"]
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="there is no Chromium here: install it (Debian: chromium) to look with a browser"
+)
+
+
+@dataclass
+class Shop:
+    """A running site, and a shop that sells car washes."""
+
+    address: str
+    database: Database
+    house: House
+    holder: Holder
+
+    def wash(self, pin: str | None = "314159") -> None:
+        with self.database.transaction(Scope.everything()) as connection:
+            books.post(connection, [create_redeem(self.house, self.holder, pin=pin)], NOW)
+
+
+@pytest.fixture
+def shop(database_urls: TestDatabase, tmp_path: Path) -> Iterator[Shop]:
+    Keyring.create(tmp_path / "secrets", os.urandom)
+    database = Database(database_urls.site, pool_size=1)
+    with database.transaction(Scope.everything()) as connection:
+        house = create_house(connection)
+        holder = create_holder(connection, house, points=1_000)
+        create_person(connection, house.merchant, login="bo", name="Bo")
+    environment = {
+        "PATH": os.environ["PATH"],
+        "DATABASE_URL": database_urls.site,
+        "TESSERA_SECRETS": str(tmp_path / "secrets"),
+        "TESSERA_SITE_PORT": "0",
+    }
+    with serving(environment) as (_program, address):
+        yield Shop(address, database, house, holder)
+    database.close()
+
+
+@pytest.fixture
+def page(shop: Shop) -> Iterator[Page]:
+    """A page of a browser whose owner reads English and likes it light. Ends with an empty console."""
+    said: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        said.append(message.text)
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        context = browser.new_context(base_url=shop.address, locale="en-GB", color_scheme="light")
+        page = context.new_page()
+        page.on("console", note)
+        page.on("pageerror", lambda error: said.append(str(error)))
+        yield page
+        browser.close()
+    # A policy that blocks something of ours, a missing file, a fault in a script: all would be here.
+    assert said == []
+
+
+def log_in(page: Page) -> None:
+    page.goto("/")
+    page.get_by_label("Login").fill("bo")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Transactions", exact=True)).to_be_visible()
+
+
+def ground(page: Page) -> str:
+    colour: str = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    return colour
+
+
+def test_a_day_at_the_counter(shop: Shop, page: Page) -> None:
+    log_in(page)
+    rows = page.locator("#rows tr")
+    live = page.locator("#live")
+    expect(page.get_by_text("No transactions yet")).to_be_visible()
+    expect(live).to_contain_text("Live")
+
+    shop.wash()  # nobody reloads the page
+    expect(rows).to_have_count(1)
+    expect(rows.first).to_contain_text("−120")
+    expect(rows.first).to_contain_text("Approved")
+    expect(page.get_by_text("No transactions yet")).to_be_hidden()
+    expect(page.locator("#said")).to_have_text("New transactions: 1")
+
+    shop.wash(pin="000000")
+    expect(rows).to_have_count(2)
+    expect(rows.first).to_contain_text("Wrong PIN")
+
+    live.click()
+    expect(live).to_contain_text("Paused")
+    shop.wash()
+    page.get_by_role("button", name="Paused. Let the list go on").click()
+    expect(rows).to_have_count(3)
+
+    page.get_by_role("button", name="中文").click()
+    expect(page.get_by_role("heading", name="交易", exact=True)).to_be_visible()
+    expect(rows.nth(1)).to_contain_text("密码错误")
+    assert page.evaluate("document.documentElement.lang") == "zh-CN"
+
+    page.get_by_role("link", name="已拒绝").click()
+    expect(rows).to_have_count(1)
+
+
+def test_the_theme_is_the_devices_until_somebody_chooses(shop: Shop, page: Page) -> None:
+    log_in(page)
+    light = ground(page)
+    page.emulate_media(color_scheme="dark")
+    dark = ground(page)
+    assert dark != light
+    page.locator(".you summary").click()
+    page.get_by_role("button", name="Light").click()
+    expect(page.locator(".you-menu")).to_be_hidden()
+    assert ground(page) == light
+    page.reload()
+    assert ground(page) == light
+    page.emulate_media(color_scheme="light")
+    page.locator(".you summary").click()
+    page.get_by_role("button", name="Dark").click()
+    expect(page.locator(".you-menu")).to_be_hidden()
+    assert ground(page) == dark
+
+
+def test_everything_can_be_reached_with_the_keyboard(shop: Shop, page: Page) -> None:
+    log_in(page)
+    expect(page.locator("#live")).to_contain_text("Live")
+    reached = []
+    for _ in range(9):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.innerText.trim().split('\\n')[0]"))
+    assert reached[0] == "Skip to content"
+    for name in ("Tessera", "Transactions", "Live", "中文", "All", "Approved", "Refused"):
+        assert name in reached
+    page.locator(".you summary").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Log out")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="Log out")).to_be_hidden()
+
+
+def test_a_phone_shows_the_same_without_scrolling_sideways(shop: Shop, page: Page) -> None:
+    shop.wash()
+    page.set_viewport_size({"width": 360, "height": 740})
+    log_in(page)
+    expect(page.locator("#rows tr").first).to_contain_text("−120")
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    bar = page.locator(".side").bounding_box()
+    assert bar is not None
+    assert bar["y"] + bar["height"] == 740
+    page.locator(".you summary").click()
+    page.get_by_role("button", name="Log out").click()
+    expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+
+
+def test_without_scripts_the_list_is_a_plain_page(shop: Shop, page: Page) -> None:
+    shop.wash()
+    context = page.context.browser.new_context(  # type: ignore[union-attr]
+        base_url=shop.address, locale="en-GB", java_script_enabled=False
+    )
+    plain = context.new_page()
+    log_in(plain)
+    expect(plain.locator("#rows tr")).to_have_count(1)
+    expect(plain.locator("#live")).to_be_hidden()
+    shop.wash()
+    plain.get_by_role("link", name="Reload").click()
+    expect(plain.locator("#rows tr")).to_have_count(2)
+    context.close()
+
+
+def test_whoever_is_logged_out_elsewhere_is_led_to_the_login(shop: Shop, page: Page) -> None:
+    log_in(page)
+    expect(page.locator("#live")).to_contain_text("Live")
+    page.context.clear_cookies()
+    expect(page.get_by_role("heading", name="Log in")).to_be_visible()

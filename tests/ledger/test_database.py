@@ -1,0 +1,124 @@
+"""What the database must be, what a role may not be, and migrations that match the model."""
+
+import psycopg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import create_engine, text
+
+from ledger.database import Database, DatabaseAway, DatabaseUnfit, Scope, is_empty, migrate, psycopg_url
+from ledger.model import Base
+from tests.conftest import TestDatabase
+from tests.factories import create_house
+
+
+def check(url: str) -> None:
+    database = Database(url)
+    try:
+        database.check()
+    finally:
+        database.close()
+
+
+def test_the_programs_roles_are_fit(database_urls: TestDatabase) -> None:
+    check(database_urls.server)
+    check(database_urls.site)
+
+
+def test_the_owner_is_too_strong(database_urls: TestDatabase) -> None:
+    with pytest.raises(DatabaseUnfit, match=r"tessera_owner.*too strong.*tessera_server or tessera_site"):
+        check(database_urls.owner)
+
+
+@pytest.mark.parametrize("table", ["transaction", "entry", "misuse"])
+@pytest.mark.parametrize("right", ["UPDATE", "DELETE", "TRUNCATE"])
+def test_a_role_that_may_rewrite_the_books_is_refused(
+    database_urls: TestDatabase, table: str, right: str
+) -> None:
+    with psycopg.connect(database_urls.owner) as owner:
+        owner.execute(f"GRANT {right} ON {table} TO tessera_site")
+    with pytest.raises(DatabaseUnfit, match="Revoke UPDATE, DELETE and TRUNCATE"):
+        check(database_urls.site)
+
+
+def test_a_role_that_owns_a_table_is_too_strong(database_urls: TestDatabase) -> None:
+    with psycopg.connect(database_urls.owner) as owner:
+        owner.execute("GRANT CREATE ON SCHEMA public TO tessera_site")
+    with psycopg.connect(database_urls.site) as site:
+        site.execute("CREATE TABLE ours ()")
+    with pytest.raises(DatabaseUnfit, match="too strong"):
+        check(database_urls.site)
+
+
+def test_an_empty_database_says_how_to_migrate(empty_database_urls: TestDatabase) -> None:
+    with pytest.raises(DatabaseUnfit, match="python -m ledger migrate"):
+        check(empty_database_urls.site)
+
+
+def test_a_newer_schema_is_refused_by_all_and_left_alone(database_urls: TestDatabase) -> None:
+    with psycopg.connect(database_urls.owner) as owner:
+        owner.execute("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(DatabaseUnfit, match=r"9999.*newer than this program"):
+        check(database_urls.server)
+    with pytest.raises(DatabaseUnfit, match=r"9999.*newer than this program"):
+        migrate(database_urls.owner)
+    with psycopg.connect(database_urls.owner) as owner:
+        assert owner.execute("SELECT version_num FROM alembic_version").fetchone() == ("9999",)
+
+
+def test_a_database_that_is_not_there_is_one_sentence() -> None:
+    nowhere = "postgresql://tessera_site:x@127.0.0.1:1/tessera"
+    with pytest.raises(DatabaseUnfit, match="cannot be reached"):
+        check(nowhere)
+    with pytest.raises(DatabaseUnfit, match="cannot be reached"):
+        migrate(nowhere)
+    database = Database(nowhere)
+    with pytest.raises(DatabaseAway), database.transaction(Scope.everything()):
+        pass
+    database.close()
+
+
+def test_migrating_twice_is_harmless(database_urls: TestDatabase) -> None:
+    migrate(database_urls.owner)
+    check(database_urls.server)
+
+
+# A constraint's text as PostgreSQL writes it back, so that only its meaning is compared.
+CHECKS = """
+SELECT c.conrelid::regclass::text, c.conname, pg_get_constraintdef(c.oid) FROM pg_constraint c
+WHERE c.contype IN ('c', 'x') AND c.connamespace = 'public'::regnamespace ORDER BY 1, 2
+"""
+
+
+def test_the_migrations_make_what_the_model_says(
+    database_urls: TestDatabase, empty_database_urls: TestDatabase
+) -> None:
+    """Autogenerate finds nothing to do; the constraints that it does not compare are the same."""
+    migrated = create_engine(psycopg_url(database_urls.owner))
+    modelled = create_engine(psycopg_url(empty_database_urls.owner))
+    with migrated.connect() as one, modelled.begin() as other:
+        assert (
+            compare_metadata(MigrationContext.configure(one, opts={"compare_type": True}), Base.metadata)
+            == []
+        )
+        other.execute(text("CREATE EXTENSION btree_gist"))
+        Base.metadata.create_all(other)
+        assert one.execute(text(CHECKS)).all() == other.execute(text(CHECKS)).all()
+    migrated.dispose()
+    modelled.dispose()
+
+
+def test_a_scope_names_a_tenant() -> None:
+    assert Scope.everything().tenant_id == 0
+    for wrong in (0, -1):
+        with pytest.raises(ValueError, match="positive"):
+            Scope.tenant(wrong)
+
+
+def test_empty_until_an_organisation_exists(database_urls: TestDatabase) -> None:
+    database = Database(database_urls.site)
+    with database.transaction(Scope.everything()) as connection:
+        assert is_empty(connection)
+        create_house(connection)
+        assert not is_empty(connection)
+    database.close()
