@@ -1,6 +1,6 @@
 """Members and their accounts, and the points that enterprises give them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
@@ -93,7 +93,7 @@ def grant(connection: Connection, grantings: Sequence[Granting], now: datetime) 
 
 def grant_many(
     database: Database, scope: Scope, grantings: Sequence[Granting], now: datetime
-) -> Iterator[list[Outcome]]:
+) -> Generator[list[Outcome], None, None]:
     """Post a list of any length, GRANT_BATCH at a time, each in its own transaction; yields its outcomes.
 
     After a failure repeat the whole list: what was granted is only confirmed, what is missing is granted.

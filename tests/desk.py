@@ -1,10 +1,11 @@
 """A database with a small house in it, and one desk at which to post: what tests of the books share."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from ledger.audit import breaches
 from ledger.books import post
@@ -41,6 +42,20 @@ class Books:
         ((posted,),) = self.ask("SELECT posted FROM account WHERE id = :id", id=holder.account.id)
         assert isinstance(posted, int)
         return posted
+
+
+WAITING = """
+SELECT pg_stat_clear_snapshot(), EXISTS (
+    SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database())
+"""
+PATIENCE_S = 20  # of a test that waits for something that must happen
+
+
+def until_somebody_waits(connection: Connection) -> None:
+    """Return when another session waits for a lock; `connection` may be the one that holds it."""
+    give_up = time.monotonic() + PATIENCE_S
+    while not connection.execute(text(WAITING)).one()[1]:
+        assert time.monotonic() < give_up, "nobody waits for a lock"
 
 
 @contextmanager

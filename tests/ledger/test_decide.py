@@ -1,119 +1,32 @@
-"""The rules of posting against a naive model, and the order of refusals as one table. No database."""
+"""The rules of posting: the order of refusals as one table, PINs, repeats and reversals. No database."""
 
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ledger.decide import decide
 from ledger.postings import (
     MAX_POINTS,
-    AccountState,
-    CardState,
     Code,
-    Grant,
     Inquiry,
-    LotState,
     Outcome,
-    PriceState,
-    Redeem,
-    Request,
-    Reversal,
     State,
-    Status,
-    TerminalState,
     meaning_of,
 )
-
-NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
-TODAY = date(2026, 11, 22)
-RIGHT = bytes([7] * 32)
-WRONG = bytes([8] * 32)
-POS = 5
-
-
-def txid(number: int) -> UUID:
-    return UUID(int=number)
-
-
-def create_state(*lots: tuple[int, date | None], account: str = "open", **card: Any) -> State:
-    """One account (slot 1, id 1), one card (id 1), one terminal (5), a fixed and an open price."""
-    state = State(now=NOW, business_date=TODAY)
-    posted = sum(points for points, _ in lots)
-    state.accounts[1, 1] = AccountState(slot=1, id=1, enterprise_id=20, posted=posted, held=0, status=account)
-    state.cards[1, 1] = replace(
-        CardState(
-            slot=1,
-            id=1,
-            account_id=1,
-            number="8600100000000018",
-            issue=2,
-            status="active",
-            expires_on=None,
-            pin_verifier=RIGHT,
-            pin_tries=0,
-            limit_points=None,
-        ),
-        **card,
-    )
-    state.lots[1, 1] = [
-        LotState(
-            slot=1,
-            id=number,
-            account_id=1,
-            enterprise_id=20,
-            funder_id=20,
-            kind="granted",
-            granted=points,
-            remaining=points,
-            held=0,
-            expires_on=expires_on,
-            priority=0,
-        )
-        for number, (points, expires_on) in enumerate(lots, 1)
-    ]
-    state.terminals[POS] = TerminalState(id=POS, status="active", merchant_id=30, store_id=31, open=True)
-    for code, points, is_open in (("wash", 120, False), ("cinema", 1, True)):
-        state.prices[POS, code] = PriceState(
-            id=points,
-            merchant_id=30,
-            service_id=points,
-            service=code,
-            points=points,
-            settlement_minor=7,
-            currency="CNY",
-            open=is_open,
-            min_points=10 if is_open else None,
-            max_points=500 if is_open else None,
-        )
-    state.transaction_ids = list(range(10_000, 0, -1))
-    state.lot_ids = list(range(10_000, 100, -1))
-    return state
-
-
-def create_redeem(number: int = 1, **fields: Any) -> Redeem:
-    given: dict[str, Any] = {"service": "wash", "pin_proof": RIGHT, "issue": 2, "card": 1} | fields
-    return Redeem(slot=1, account=1, terminal=POS, txid=txid(number), **given)
-
-
-def create_reversal(number: int, original: int) -> Reversal:
-    return Reversal(
-        slot=1, account=1, terminal=POS, txid=txid(number), original=txid(original), reason="timeout"
-    )
-
-
-def create_status(number: int, original: int, *, fence: bool) -> Status:
-    return Status(slot=1, account=1, terminal=POS, txid=txid(number), original=txid(original), fence=fence)
-
-
-def one(state: State, request: Request) -> Outcome:
-    (outcome,), _ = decide(state, [request])
-    return outcome
-
+from tests.ledger.states import (
+    NOW,
+    POS,
+    TODAY,
+    WRONG,
+    create_redeem,
+    create_reversal,
+    create_state,
+    create_status,
+    one,
+    txid,
+)
 
 # ---- the order of refusals ----------------------------------------------------------------------
 
@@ -306,124 +219,3 @@ def test_meaning_leaves_out_pin_clock_and_trace_and_nothing_else() -> None:
     ]  # fmt: skip
     meanings = {meaning_of(replace(redeem, **change)) for change in changes}
     assert len(meanings | {meaning_of(redeem)}) == len(changes) + 1
-
-
-# ---- against a naive model ----------------------------------------------------------------------
-
-
-@dataclass
-class Naive:
-    """What a person with a pencil would do: a list of lots, a diary of answers."""
-
-    lots: list[list[Any]]
-
-    def __post_init__(self) -> None:
-        self.diary: dict[int, tuple[object, int, int]] = {}
-        self.gone: set[int] = set()
-        self.taken: dict[int, list[tuple[int, int]]] = {}
-
-    @property
-    def balance(self) -> int:
-        return sum(points for points, day in self.lots if day is None or day >= TODAY)
-
-    def redeem(self, number: int, amount: int) -> tuple[int, int]:
-        if number in self.gone and number not in self.diary:
-            return Code.UNDONE_BEFORE, 0
-        if number in self.diary:
-            told, code, points = self.diary[number]
-            return (code, points) if told == ("redeem", amount) else (Code.TXID_REUSED, 0)
-        code, points = self._try(number, amount)
-        self.diary[number] = (("redeem", amount), code, points)
-        return code, points
-
-    def _try(self, number: int, amount: int) -> tuple[int, int]:
-        if not 10 <= amount <= 500:
-            return Code.AMOUNT_INVALID, 0
-        if self.balance < amount:
-            everything = sum(points for points, _ in self.lots)
-            return (Code.POINTS_EXPIRED if everything >= amount else Code.POINTS_INSUFFICIENT), 0
-        order = sorted(range(len(self.lots)), key=lambda i: (self.lots[i][1] or date.max, i))
-        left, taken = amount, []
-        for place in order:
-            points, day = self.lots[place]
-            if day is None or day >= TODAY:
-                part = min(points, left)
-                self.lots[place][0] -= part
-                left -= part
-                taken.append((place, part))
-        self.taken[number] = taken
-        return Code.APPROVED, amount
-
-    def reverse(self, original: int) -> int:
-        known = self.diary.get(original)
-        if known is None or known[1] != Code.APPROVED or original in self.gone:
-            self.gone.add(original)
-            return 0
-        self.gone.add(original)
-        for place, part in self.taken[original]:
-            self.lots[place][0] += part
-        return known[2]
-
-    def grant(self, points: int) -> None:
-        self.lots.append([points, None])
-
-
-LOTS = st.lists(
-    st.tuples(
-        st.integers(1, 400),
-        st.sampled_from([None, TODAY - timedelta(days=1), TODAY, TODAY + timedelta(days=5)]),
-    ),
-    max_size=4,
-)
-STEPS = st.lists(
-    st.one_of(
-        st.tuples(st.just("redeem"), st.integers(1, 6), st.integers(5, 510)),
-        st.tuples(st.just("reverse"), st.integers(1, 6), st.just(0)),
-        st.tuples(st.just("grant"), st.just(0), st.integers(1, 400)),
-    ),
-    max_size=25,
-)
-
-
-@given(lots=LOTS, steps=STEPS)
-def test_decide_agrees_with_a_naive_model(
-    lots: list[tuple[int, date | None]], steps: list[tuple[str, int, int]]
-) -> None:
-    naive = Naive([list(lot) for lot in lots])
-    state = create_state(*lots)
-    for place, (what, number, points) in enumerate(steps):
-        if what == "redeem":
-            outcome = one(state, create_redeem(number, service="cinema", amount=points))
-            assert (outcome.code, outcome.points) == naive.redeem(number, points)
-        elif what == "reverse":
-            outcome = one(state, create_reversal(1_000 + place, number))
-            assert (outcome.code, outcome.points) == (Code.APPROVED, naive.reverse(number))
-        else:
-            naive.grant(points)
-            one(
-                state,
-                Grant(slot=1, account=1, terminal=0, txid=txid(2_000 + place), funder=20, points=points),
-            )
-        assert [lot.remaining for lot in state.lots[1, 1]] == [lot[0] for lot in naive.lots]
-        assert state.accounts[1, 1].posted == sum(lot[0] for lot in naive.lots)
-        assert state.accounts[1, 1].held == 0
-
-
-@given(lots=LOTS, steps=STEPS)
-def test_every_point_that_moved_has_an_entry(
-    lots: list[tuple[int, date | None]], steps: list[tuple[str, int, int]]
-) -> None:
-    """Entries alone, added up per lot, give what remains in it."""
-    state = create_state(*lots)
-    start = {lot.id: lot.remaining for lot in state.lots[1, 1]}
-    requests: list[Request] = []
-    for place, (what, number, points) in enumerate(steps):
-        if what == "redeem":
-            requests.append(create_redeem(number, service="cinema", amount=points))
-        elif what == "reverse":
-            requests.append(create_reversal(1_000 + place, number))
-    _, writes = decide(state, requests)
-    for entry in writes.entries:
-        start[entry.lot_id] += entry.points if entry.to_side == "member" else -entry.points
-    assert start == {lot.id: lot.remaining for lot in state.lots[1, 1]}
-    assert len({row.key for row in writes.transactions}) == len(writes.transactions)

@@ -1,0 +1,106 @@
+"""States and requests for the rules of posting, made by hand: no database."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from typing import Any
+from uuid import UUID
+
+from ledger.decide import decide
+from ledger.postings import (
+    AccountState,
+    CardState,
+    LotState,
+    Outcome,
+    PriceState,
+    Redeem,
+    Request,
+    Reversal,
+    State,
+    Status,
+    TerminalState,
+)
+
+NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
+TODAY = date(2026, 11, 22)
+RIGHT = bytes([7] * 32)
+WRONG = bytes([8] * 32)
+POS = 5
+
+
+def txid(number: int) -> UUID:
+    return UUID(int=number)
+
+
+def create_state(*lots: tuple[int, date | None], account: str = "open", **card: Any) -> State:
+    """One account (slot 1, id 1), one card (id 1), one terminal (5), a fixed and an open price."""
+    state = State(now=NOW, business_date=TODAY)
+    posted = sum(points for points, _ in lots)
+    state.accounts[1, 1] = AccountState(slot=1, id=1, enterprise_id=20, posted=posted, held=0, status=account)
+    state.cards[1, 1] = replace(
+        CardState(
+            slot=1,
+            id=1,
+            account_id=1,
+            number="8600100000000018",
+            issue=2,
+            status="active",
+            expires_on=None,
+            pin_verifier=RIGHT,
+            pin_tries=0,
+            limit_points=None,
+        ),
+        **card,
+    )
+    state.lots[1, 1] = [
+        LotState(
+            slot=1,
+            id=number,
+            account_id=1,
+            enterprise_id=20,
+            funder_id=20,
+            kind="granted",
+            granted=points,
+            remaining=points,
+            held=0,
+            expires_on=expires_on,
+            priority=0,
+        )
+        for number, (points, expires_on) in enumerate(lots, 1)
+    ]
+    state.terminals[POS] = TerminalState(id=POS, status="active", merchant_id=30, store_id=31, open=True)
+    for code, points, is_open in (("wash", 120, False), ("cinema", 1, True)):
+        state.prices[POS, code] = PriceState(
+            id=points,
+            merchant_id=30,
+            service_id=points,
+            service=code,
+            points=points,
+            settlement_minor=7,
+            currency="CNY",
+            open=is_open,
+            min_points=10 if is_open else None,
+            max_points=500 if is_open else None,
+        )
+    state.transaction_ids = list(range(10_000, 0, -1))
+    state.lot_ids = list(range(10_000, 100, -1))
+    return state
+
+
+def create_redeem(number: int = 1, **fields: Any) -> Redeem:
+    given: dict[str, Any] = {"service": "wash", "pin_proof": RIGHT, "issue": 2, "card": 1} | fields
+    return Redeem(slot=1, account=1, terminal=POS, txid=txid(number), **given)
+
+
+def create_reversal(number: int, original: int) -> Reversal:
+    return Reversal(
+        slot=1, account=1, terminal=POS, txid=txid(number), original=txid(original), reason="timeout"
+    )
+
+
+def create_status(number: int, original: int, *, fence: bool) -> Status:
+    return Status(slot=1, account=1, terminal=POS, txid=txid(number), original=txid(original), fence=fence)
+
+
+def one(state: State, request: Request) -> Outcome:
+    (outcome,), _ = decide(state, [request])
+    return outcome

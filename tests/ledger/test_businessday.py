@@ -1,0 +1,70 @@
+"""The business date: one open day, which never goes back, and waits for running postings."""
+
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from ledger import businessday
+from ledger.books import post
+from ledger.database import Scope
+from tests.conftest import TestDatabase
+from tests.desk import Books, opened_books, until_somebody_waits
+from tests.factories import NOW, TODAY, create_redeem
+
+TOMORROW = TODAY + timedelta(days=1)
+
+
+@pytest.fixture
+def books(database_urls: TestDatabase) -> Iterator[Books]:
+    with opened_books(database_urls) as opened:
+        yield opened
+
+
+def test_a_day_opens_once_and_never_goes_back(books: Books) -> None:
+    with books.database.transaction(Scope.everything()) as connection:
+        assert businessday.business_date(connection) == TODAY
+        assert businessday.advance(connection, TODAY, NOW) == TODAY
+        assert businessday.advance(connection, TOMORROW, NOW) == TOMORROW
+        assert businessday.advance(connection, TODAY, NOW) == TOMORROW
+    assert books.ask("SELECT date, status FROM business_day ORDER BY 1") == [
+        (TODAY, "closed"), (TOMORROW, "open"),
+    ]  # fmt: skip
+
+
+def test_a_day_closes_after_the_postings_that_are_under_way(books: Books) -> None:
+    holder = books.holder()
+    closed = threading.Event()
+
+    def close() -> None:
+        with books.database.transaction(Scope.everything()) as connection:
+            businessday.advance(connection, TOMORROW, NOW)
+        closed.set()
+
+    with books.database.transaction(Scope.everything()) as connection:
+        (before,) = post(connection, [create_redeem(books.house, holder)], NOW)
+        thread = threading.Thread(target=close)
+        thread.start()
+        until_somebody_waits(connection)
+        assert not closed.is_set()
+    thread.join()
+    assert before.business_date == TODAY
+    assert books.one(create_redeem(books.house, holder)).business_date == TOMORROW
+
+
+def test_two_that_open_the_next_day_at_once_open_one(books: Books) -> None:
+    gate = threading.Barrier(2)
+    opened = []
+
+    def advance() -> None:
+        gate.wait()
+        with books.database.transaction(Scope.everything()) as connection:
+            opened.append(businessday.advance(connection, TOMORROW, NOW))
+
+    threads = [threading.Thread(target=advance) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert opened == [TOMORROW, TOMORROW]
