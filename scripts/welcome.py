@@ -41,6 +41,7 @@ def welcome(house: House) -> str:
 def _demonstration(house: House, shown: Demonstration) -> list[str]:
     lines = ["", "Demonstration logins:"]
     lines += [f"  {login.who:<18} {login.name}   password {login.password}" for login in shown.logins]
+    lines += [f"  {'member':<18} {card.member}   PIN {card.pin}" for card in shown.cards]
     if shown.cards:
         card = shown.cards[0]
         lines += ["", f"Spend points of {card.member} at an emulated POS, in another terminal window:"]

@@ -6,8 +6,10 @@ The one place of this package that reads the process's environment, clock and ra
 import argparse
 import os
 import resource
+import signal
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -55,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from txserver import pos
 
         pos.add_arguments(commands)
-        return pos.main(parser.parse_args(given))
+        return pos.main(parser.parse_args(given), os.environ)
     commands.add_parser("pos", help="an emulated POS terminal")
     chosen = parser.parse_args(given)
     environment = dict(os.environ)
@@ -66,12 +68,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _serve(environment: Mapping[str, str]) -> int:
     """0 after a clean stop, 2 with one sentence when it cannot start."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # Until the server listens for it there is nothing to finish: Ctrl-C ends us, without a traceback.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         settings = Settings.from_environment(environment)
         keyring = Keyring.load(settings.secrets)
-        edge = SystemEdge(ZoneInfo(environment.get("TESSERA_TIME_ZONE", "Asia/Shanghai")))
+        edge = SystemEdge(_zone(environment.get("TESSERA_TIME_ZONE", "Asia/Shanghai")))
         worker = int(environment[WORKER]) if WORKER in environment else None
-        log = make_log(**({} if worker is None else {"worker": worker}))
+        log = make_log() if worker is None else make_log(worker=worker)
         _allow_many_sockets()
         if settings.workers > 1 and worker is None:
             return trio.run(supervise, with_free_port(settings), environment, log)
@@ -80,11 +85,18 @@ def _serve(environment: Mapping[str, str]) -> int:
             await serve(settings, keyring, edge, log, worker=worker)
 
         trio.run(run)
-    except ZoneInfoNotFoundError as error:
-        return _cannot(f"TESSERA_TIME_ZONE is {error.args[0]!r}; it must be a name such as Asia/Shanghai.")
     except (SettingsError, KeyringError, DatabaseUnfit, DatabaseAway, PortTaken) as error:
         return _cannot(str(error))
     return 0
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise SettingsError(
+            f"TESSERA_TIME_ZONE is {name!r}; it must be a name such as Asia/Shanghai."
+        ) from error
 
 
 def _cannot(sentence: str) -> int:
@@ -95,4 +107,5 @@ def _cannot(sentence: str) -> int:
 def _allow_many_sockets() -> None:
     """As many descriptors as the system lets us have: one per terminal."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    with suppress(ValueError, OSError):  # systems where "unlimited" is more than the kernel gives
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -59,7 +59,7 @@ def test_a_debit_is_shown_with_all_that_belongs_to_it(site: Site) -> None:
     tail = holder.card.number[-4:]
     cells = [
         "17:30:00 22 Nov",
-        "2",
+        "000002",
         f"{merchant} Store 1",
         terminal,
         f"•••• {tail}",
@@ -69,7 +69,7 @@ def test_a_debit_is_shown_with_all_that_belongs_to_it(site: Site) -> None:
         "12,225",
     ]
     assert debit == "|".join([*cells, "Approved", ""])
-    assert grant.startswith("17:30:00 22 Nov|1|–|Office|–|Grant|–|+12,345|")
+    assert grant.startswith("17:30:00 22 Nov|000001|–|Office|–|Grant|–|+12,345|")
 
 
 def test_the_page_is_chinese_for_who_reads_chinese(site: Site) -> None:
@@ -80,7 +80,7 @@ def test_the_page_is_chinese_for_who_reads_chinese(site: Site) -> None:
     assert '<html lang="zh-CN">' in page
     assert "营业日 2026年11月22日" in page
     debit, grant = rows(page)
-    assert debit.startswith("17:30:00 11月22日|2|")
+    assert debit.startswith("17:30:00 11月22日|000002|")
     assert debit.endswith("|兑换|服务 wash|0|100|已拒绝 积分不足|")
     assert "|后台|–|发放|" in grant
 

@@ -1,0 +1,185 @@
+"""Where an emulated POS stands: its folder, its language, its paper; and its faults in sentences."""
+
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import trio
+from rich.console import Console
+
+from protocol.credentials import CredentialError
+from protocol.errors import LocalProtocolError
+from txserver.pos_texts import Texts
+from txserver.receipt import printable, txid_text
+from txserver.scan import ScanError, read_code
+from txserver.terminal import Terminal, UnknownPurchase, Unreachable, open_terminal
+from txserver.terminal_enrolment import EnrolmentFailed, enrol
+from txserver.terminal_identity import IdentityError, TerminalIdentity
+from txserver.terminal_link import Trouble
+from txserver.terminal_rules import State
+from txserver.terminal_store import PurchaseStore, StoreError
+
+__all__ = [
+    "FAULTS", "JOURNAL", "Desk", "Fault", "at_work", "become_terminal", "chosen_purchase", "known_fault",
+    "known_here", "opened_store", "read_txid", "sentence_of",
+]  # fmt: skip
+
+T = TypeVar("T")
+EXAMPLE_TXID = "019a7f3e-6c00-7abc-8def-0123456789ab"
+
+JOURNAL = 20
+"""Purchases that the journal shows: what fits a screen."""
+
+ALL = 10_000
+"""More purchases than a terminal makes in the two days that it remembers."""
+
+Ask = Callable[[str, bool], Awaitable[str]]
+Dial = Callable[[str, int], Awaitable[trio.abc.Stream]]
+
+
+class Fault(Exception):
+    """A command cannot be done; the text is a sentence for the clerk."""
+
+
+FAULTS = (
+    Fault, IdentityError, StoreError, EnrolmentFailed, CredentialError, ScanError, Unreachable,
+    UnknownPurchase, LocalProtocolError,
+)  # fmt: skip
+"""What may go wrong at a POS, each with a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Where a POS stands: its folder and language, the world outside, paper and voice.
+
+    `ask(question, hidden)` gives what the clerk types; None when there is nobody to ask.
+    """
+
+    device: Path
+    texts: Texts
+    random: Callable[[int], bytes]
+    now_ms: Callable[[], int]
+    dial: Dial
+    paper: Console
+    voice: Console
+    ask: Ask | None = None
+    pin: str | None = field(default=None, repr=False)
+
+    def say(self, sentence: str) -> None:
+        """To the clerk, not on the receipt; one line stays one line, whatever the width."""
+        self.voice.print(sentence, soft_wrap=True)
+
+
+def known_fault(group: ExceptionGroup) -> Exception | None:
+    """The fault inside a group, if there is nothing else in it: a terminal runs in a nursery, so what
+    stops it (its disk) comes out in a group.
+    """
+    known = group.subgroup(FAULTS)
+    if known is None or group.split(FAULTS)[1] is not None:
+        return None
+    inner: Exception = known
+    while isinstance(inner, ExceptionGroup):
+        inner = inner.exceptions[0]
+    return inner
+
+
+def sentence_of(fault: Exception, desk: Desk) -> str:
+    """What a fault means, for the clerk."""
+    texts = desk.texts
+    match fault:
+        case Unreachable():
+            return _unreachable(fault.trouble, desk)
+        case CredentialError(reason="chip"):
+            return texts("fault.chip")
+        case CredentialError():
+            return texts("fault.card")
+        case LocalProtocolError():
+            return texts("fault.request", why=fault)
+        case _:
+            return printable(str(fault))
+
+
+def _unreachable(trouble: Trouble | None, desk: Desk) -> str:
+    identity = TerminalIdentity.load(desk.device)
+    place = {"host": identity.host, "port": identity.port}
+    if trouble is not None and trouble.kind == "closed" and trouble.detail == "closed":
+        return desk.texts("fault.unreachable_handshake", **place)
+    why = desk.texts("no_reply") if trouble is None else printable(trouble.detail)
+    return desk.texts("fault.unreachable", **place, why=why)
+
+
+@contextmanager
+def opened_store(desk: Desk) -> Iterator[PurchaseStore]:
+    """The device's purchases. StoreError when another program has them."""
+    store = PurchaseStore(desk.device)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+@asynccontextmanager
+async def at_work(desk: Desk) -> AsyncIterator[Terminal]:
+    """The device's terminal, running. IdentityError when it is not enrolled, StoreError when it is in use."""
+    identity = TerminalIdentity.load(desk.device)
+    with opened_store(desk) as store:
+        terminal = Terminal(
+            identity,
+            store,
+            connect=partial(desk.dial, identity.host, identity.port),
+            random=desk.random,
+            now_ms=desk.now_ms,
+        )
+        async with open_terminal(terminal):
+            yield terminal
+
+
+async def become_terminal(text: str, desk: Desk, *, replace: bool = False) -> TerminalIdentity:
+    """Enrol this device with a code, or with a picture of one. Fault when it is a terminal already."""
+    try:
+        code = read_code(text)
+    except CredentialError as error:
+        raise Fault(desk.texts("fault.code", why=error.reason)) from None
+    try:
+        present = TerminalIdentity.load(desk.device)
+    except IdentityError:
+        present = None
+    if present is not None:
+        if not replace:
+            raise Fault(desk.texts("fault.enrolled", folder=desk.device, terminal=present.terminal))
+        with opened_store(desk) as store:
+            owing = store.unfinished()
+        if owing:
+            raise Fault(desk.texts("fault.enrolled_owing", folder=desk.device, terminal=present.terminal))
+    connect = partial(desk.dial, code.host, code.port)
+    return await enrol(code, connect, folder=desk.device, random=desk.random, now_ms=desk.now_ms)
+
+
+def read_txid(text: str, desk: Desk) -> bytes:
+    """16 bytes from a txid as it is printed. Fault."""
+    try:
+        return uuid.UUID(text).bytes
+    except ValueError:
+        raise Fault(desk.texts("fault.txid", txid=text, example=EXAMPLE_TXID)) from None
+
+
+def chosen_purchase(text: str, desk: Desk, terminal: Terminal, *, approved: bool) -> bytes:
+    """The txid that the clerk means: "last" is the latest purchase; with `approved`, the latest that was."""
+    if text != "last":
+        return read_txid(text, desk)
+    for purchase in terminal.recent(ALL):
+        if purchase.state is State.APPROVED or not approved:
+            return purchase.txid
+    raise Fault(desk.texts("fault.no_purchase"))
+
+
+async def known_here(txid: bytes, desk: Desk, answer: Awaitable[T]) -> T:
+    """The answer about a purchase. Fault when this terminal does not have it."""
+    try:
+        return await answer
+    except UnknownPurchase:
+        raise Fault(desk.texts("fault.unknown", txid=txid_text(txid))) from None
