@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 
 from ledger import businessday
 from ledger.books import post
 from ledger.database import Scope
 from tests.conftest import TestDatabase
-from tests.desk import Books, opened_books, until_somebody_waits
+from tests.desk import PATIENCE_S, Books, opened_books, until_somebody_waits
 from tests.factories import NOW, TODAY, create_redeem
 
 TOMORROW = TODAY + timedelta(days=1)
@@ -68,3 +69,36 @@ def test_two_that_open_the_next_day_at_once_open_one(books: Books) -> None:
     for thread in threads:
         thread.join()
     assert opened == [TOMORROW, TOMORROW]
+
+
+def test_a_day_closes_although_batches_overlap_without_a_gap(books: Books) -> None:
+    """Two posters take turns so that one of them always holds the day; the closing still gets in."""
+    holders = [books.holder(points=120 * 1_000) for _ in range(2)]
+    closed = threading.Event()
+    holding = [threading.Event(), threading.Event()]
+    days: list[list[object]] = [[], []]
+
+    def keep_posting(place: int) -> None:
+        while not closed.is_set():
+            with books.database.transaction(Scope.everything()) as connection:
+                (outcome,) = post(connection, [create_redeem(books.house, holders[place])], NOW)
+                days[place].append(outcome.business_date)
+                holding[place].set()
+                # Held until the other holds it too, or waits behind the closing.
+                holding[1 - place].wait(0.05)
+                holding[1 - place].clear()
+
+    posters = [threading.Thread(target=keep_posting, args=(place,)) for place in range(2)]
+    for poster in posters:
+        poster.start()
+    holding[0].wait(PATIENCE_S)
+    try:
+        with books.database.transaction(Scope.everything()) as connection:
+            connection.execute(text("SET LOCAL statement_timeout = '10s'"))
+            businessday.advance(connection, TOMORROW, NOW)
+    finally:
+        closed.set()
+        for poster in posters:
+            poster.join()
+    for seen in days:
+        assert seen == sorted(seen, key=str)
