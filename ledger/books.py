@@ -240,15 +240,15 @@ def _state(now: datetime, requests: Sequence[Request], rows: list[Rows]) -> Stat
         raise NoOpenDay("no business day is open")
     state = State(now=now, business_date=day[0][0])
     for row in accounts:
-        account = AccountState(**dict(zip(_ACCOUNT, row, strict=True)))
+        account = AccountState(*row)
         state.accounts[account.slot, account.id] = account
     for row in cards:
-        card = CardState(**dict(zip(_CARD, row, strict=True)))
+        card = CardState(*row)
         state.cards[card.slot, card.id] = card
     known: set[int] = set()
     width = len(ENTRY_COLUMNS)
     for row in (*lots, *(row[width:] for row in entries)):
-        lot = LotState(**dict(zip(LOT_COLUMNS, row, strict=True)))
+        lot = LotState(*row)
         if lot.id not in known:
             known.add(lot.id)
             state.lots.setdefault((lot.slot, lot.account_id), []).append(lot)
@@ -259,10 +259,10 @@ def _state(now: datetime, requests: Sequence[Request], rows: list[Rows]) -> Stat
         entry = EntryRow(**dict(zip(ENTRY_COLUMNS, row[:width], strict=True)))
         state.entries.setdefault((entry.slot, entry.account_id, entry.transaction_id), []).append(entry)
     for row in terminals:
-        terminal = TerminalState(**dict(zip(_TERMINAL, row, strict=True)))
+        terminal = TerminalState(*row)
         state.terminals[terminal.id] = terminal
     for row in prices:
-        price = PriceState(**dict(zip(_PRICE, row[1:], strict=True)))
+        price = PriceState(*row[1:])
         state.prices[row[0], price.service] = price
     # decide takes from the end; reversed, so that ids rise with the order of the requests.
     state.transaction_ids = sorted((number for what, number in ids if what == "t"), reverse=True)
@@ -270,17 +270,7 @@ def _state(now: datetime, requests: Sequence[Request], rows: list[Rows]) -> Stat
     return state
 
 
-_ACCOUNT = ("slot", "id", "enterprise_id", "posted", "held", "status")
-_CARD = (
-    "slot", "id", "account_id", "number", "issue", "status", "expires_on", "pin_verifier", "pin_tries",
-    "limit_points",
-)  # fmt: skip
 _TRANSACTION = (*TRANSACTION_COLUMNS, "reversed")
-_TERMINAL = ("id", "status", "merchant_id", "store_id", "open")
-_PRICE = (
-    "id", "merchant_id", "service_id", "service", "points", "settlement_minor", "currency", "open",
-    "min_points", "max_points",
-)  # fmt: skip
 
 
 def _writes(writes: Writes) -> list[tuple[Statement, tuple[Any, ...]]]:

@@ -223,9 +223,10 @@ class MisuseRow:
 
 
 # ---- what is known while deciding ---------------------------------------------------------------
+# Fields in the order of the columns that ledger.books reads, so that a row makes one without names.
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class AccountState:
     slot: int
     id: int
@@ -235,7 +236,7 @@ class AccountState:
     status: str
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class CardState:
     slot: int
     id: int
@@ -249,7 +250,7 @@ class CardState:
     limit_points: int | None
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class LotState:
     slot: int
     id: int
@@ -264,7 +265,7 @@ class LotState:
     priority: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class TerminalState:
     """A terminal with what stands above it; `open` only when its store and its merchant are."""
 
@@ -275,7 +276,7 @@ class TerminalState:
     open: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class PriceState:
     """The agreement for (merchant, service) on the business date; None as id: offered, but no price today."""
 
