@@ -251,7 +251,9 @@ def _reversal(state: State, writes: Writes, account: AccountState, request: Reve
         row.detail = "never_seen"
     elif original.reversed:
         row.detail = "already_reversed"
-    elif original.kind != "redeem" or original.code != Code.APPROVED:
+    elif original.kind != "redeem":
+        row.detail = "not_a_purchase"
+    elif original.code != Code.APPROVED:
         row.detail = "refused_before"
     else:
         row.detail = "reversed"

@@ -187,7 +187,7 @@ class Redeem(Request, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
 
 
 class RedeemReply(Reply, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """`balance` is what can still be spent; in a refusal it is there only when the PIN was right."""
+    """`balance` is what can still be spent; of the refusals only 1021, 1036 and 1016 tell it."""
 
     type = 0x90
     iso = "0210"
@@ -212,7 +212,10 @@ class ReversalAdvice(Request, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class ReversalAdviceReply(Reply, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Always accepted. `outcome`: reversed, already_reversed, refused_before or never_seen."""
+    """Accepted whatever became of the original, which `outcome` tells.
+
+    `outcome`: reversed, already_reversed, refused_before, not_a_purchase or never_seen.
+    """
 
     type = 0x94
     iso = "0430"

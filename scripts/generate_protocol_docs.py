@@ -183,7 +183,7 @@ def worked_example() -> str:
     keys = [
         (
             name.replace("_", " "),
-            f"`{vectors[name]['private'][:8]}…` (the same byte 32 times)",
+            f"`{vectors[name]['private']}`",
             f"`{vectors[name]['public']}`",
         )
         for name in ("server_static", "server_ephemeral", "terminal_static", "terminal_ephemeral")

@@ -10,6 +10,7 @@ from ledger.decide import decide
 from ledger.postings import (
     MAX_POINTS,
     Code,
+    Grant,
     Inquiry,
     Outcome,
     State,
@@ -192,6 +193,19 @@ def test_reversing_a_refusal_moves_nothing() -> None:
     assert one(state, create_redeem(1)).code is Code.POINTS_INSUFFICIENT
     assert one(state, create_reversal(2, 1)).detail == "refused_before"
     assert state.accounts[1, 1].posted == 10
+
+
+def test_reversing_what_is_no_purchase_moves_nothing() -> None:
+    state = create_state((1_000, None))
+    one(state, create_redeem(1))
+    one(state, create_reversal(2, 1))
+    outcome = one(state, create_reversal(3, 2))
+    assert (outcome.code, outcome.detail, outcome.points) == (Code.APPROVED, "not_a_purchase", 0)
+    assert state.accounts[1, 1].posted == 1_000
+    grant = Grant(slot=1, account=1, terminal=POS, txid=txid(4), funder=20, points=5)
+    assert one(state, grant).code is Code.APPROVED
+    assert one(state, create_reversal(5, 4)).detail == "not_a_purchase"
+    assert state.accounts[1, 1].posted == 1_005
 
 
 def test_an_account_that_is_not_here_is_an_unknown_card() -> None:

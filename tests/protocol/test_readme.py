@@ -1,5 +1,6 @@
 """The specification that device makers read agrees with the code."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from protocol.schema import describe
 from protocol.session import preamble, prologue
 from scripts import generate_protocol_docs as docs
 from scripts.protocol_fields import MEANINGS
+from txserver.conversation import IDLE_GRACE
+from txserver.terminal_rules import FIRST_BACKOFF_S, GIVE_UP_S, LAST_BACKOFF_S, REPLY_S, UNKNOWN_S
 
 TEXT = docs.README.read_text()
 
@@ -60,6 +63,31 @@ def test_codes_stand_in_order_of_precedence() -> None:
     table = TEXT.split("<!-- generated: codes -->")[1]
     places = [table.index(f"| {info.code:04} |") for info in CODES]
     assert places == sorted(places)
+
+
+def test_every_code_in_the_rules_and_the_fields_exists() -> None:
+    rules = TEXT.split("## What the server does")[1].split("## Cards")[0]
+    after = TEXT.split("<!-- end of codes -->")[1].split("## The vectors")[0]
+    named = {
+        int(digits) for digits in re.findall(r"\b[0-9]{4}\b", " ".join((rules, after, *MEANINGS.values())))
+    }
+    named -= {1970, 9999}
+    assert {0, 1006, 1011, 1811, 3008, 3009, 3010} <= named <= {info.code for info in CODES}
+
+
+def test_times_in_the_prose_are_those_of_the_server_and_the_reference_terminal() -> None:
+    prose = " ".join(TEXT.split())
+    for words in (
+        f"No reply within {REPLY_S:.0f} s",
+        f"after {FIRST_BACKOFF_S} s, doubling to {LAST_BACKOFF_S:.0f} s",
+        f"Still unknown after {UNKNOWN_S:.0f} s",
+        f"gives up {GIVE_UP_S:.0f} s after the first attempt",
+        f"the {REPLY_S:.0f} s of rule 2 of the terminal, and does not stop the {UNKNOWN_S:.0f} s of rule 3",
+        f"a random share of {LAST_BACKOFF_S:.0f} s",
+    ):
+        assert words in prose
+    assert "for one and a half times as long sends Closing" in prose
+    assert IDLE_GRACE == 1.5
 
 
 def test_every_message_has_its_section() -> None:
