@@ -21,6 +21,7 @@ __all__ = ["Batcher", "BatcherMetrics", "NotRecorded"]
 MAX_BATCH = 256  # postings in one transaction: locks are held for milliseconds, and one more is no cheaper
 MAX_WAITING = 8_192  # postings that wait: some seconds of work; beyond that "repeat later" is more honest
 RETRIES = 3  # of one posting that lost a deadlock or the turn of the business day
+SINGLE_SECONDS = 5  # for posting a failed batch one by one: beyond that the rest is told to repeat
 RECONNECT_SECONDS = 0.5  # between attempts; meanwhile every posting is told at once that it was not recorded
 
 # Serialization failure, deadlock. Not "lock not available": who waited a second for a lock has made
@@ -33,6 +34,10 @@ def _passes(error: Exception) -> bool:
     return isinstance(error, NoOpenDay) or (
         isinstance(error, StatementFailed) and error.sqlstate in _RETRYABLE
     )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0]
 
 
 class NotRecorded(Exception):
@@ -136,7 +141,12 @@ class Batcher:
     async def _one_by_one(self, batch: list[_Waiter], error: Exception) -> None:
         """The batch failed as a whole: find the one that is guilty, so that the others do not suffer."""
         self._log.warning("batch_failed", size=len(batch), error=str(error))
-        for waiter in batch:
+        give_up = trio.current_time() + SINGLE_SECONDS
+        for number, waiter in enumerate(batch):
+            if trio.current_time() > give_up:
+                # What is wrong is wrong with all of them, such as a lock on the business day.
+                self._log.error("batch_abandoned", left=len(batch) - number)
+                return
             await self._one(waiter)
             waiter.done.set()
 
@@ -165,11 +175,11 @@ class Batcher:
                 self._log.info("database_connected")
             except DatabaseGone as error:
                 self._connect_not_before = trio.current_time() + RECONNECT_SECONDS
-                self._log.error("database_unreachable", error=str(error).splitlines()[0])
+                self._log.error("database_unreachable", error=_first_line(error))
         return self._pipeline
 
     def _lose(self, error: DatabaseGone) -> None:
-        self._log.error("database_lost", error=str(error).splitlines()[0] if str(error) else "")
+        self._log.error("database_lost", error=_first_line(error))
         if self._pipeline is not None:
             self._pipeline.close()
             self._pipeline = None

@@ -41,7 +41,13 @@ class Context:
             with self.database.transaction(Scope.everything()) as connection:
                 return ask(connection)
 
-        return await trio.to_thread.run_sync(work, limiter=self.threads)
+        # Whoever stops waiting leaves the thread to end its transaction; its place is free only then.
+        return await trio.to_thread.run_sync(work, limiter=self.threads, abandon_on_cancel=True)
+
+    async def rest(self) -> None:
+        """Return when no read is under way, also none that nobody waits for any more."""
+        for place in range(int(self.threads.total_tokens)):
+            await self.threads.acquire_on_behalf_of(place)
 
 
 def millis(at: datetime) -> int:

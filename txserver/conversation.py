@@ -5,6 +5,7 @@ posted goes on regardless; its reply is what may be lost, and the terminal asks 
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,7 +37,7 @@ from txserver.metrics import Metrics
 __all__ = ["Conversation", "Registry", "converse"]
 
 READ_BYTES = 16_384  # four of the largest frames: one system call takes what a busy terminal sent
-WRITE_SECONDS = 10  # a peer that takes no bytes for so long is gone, whatever its socket says
+LINGER_SECONDS = 1  # for the peer to take the last replies before its socket is closed
 IDLE_GRACE = 1.5  # of the idle time that the terminal was told, before we act on it
 
 
@@ -46,12 +47,15 @@ IDLE_GRACE = 1.5  # of the idle time that the terminal was told, before we act o
 class Conversation:
     """A socket and its session. Sending is ordered and all or nothing: a failed write closes."""
 
-    def __init__(self, stream: trio.abc.Stream, session: ServerSession) -> None:
+    def __init__(self, stream: trio.abc.HalfCloseableStream, session: ServerSession, write_s: float) -> None:
         self.stream = stream
         self.session = session
         self.reading = trio.CancelScope()
         self.closing: Closing | None = None
+        self.lost = "connection_lost"
+        self._write_s = write_s
         self._writing = trio.Lock()
+        self._broken = False
 
     async def receive(self) -> list[Message]:
         """The next messages; an empty list at the end of the stream. Raises RemoteProtocolError."""
@@ -69,17 +73,31 @@ class Conversation:
     async def send(self, message: Message) -> None:
         """Encrypt and write in one turn, for the peer counts frames. Closes the socket when it cannot."""
         async with self._writing:
-            if not self.session.established:
+            if self._broken or not self.session.established:
                 return
             data = self.session.send(message)
-            with trio.move_on_after(WRITE_SECONDS) as deadline:
+            self._broken = True  # also after a cancellation: nobody knows how much was sent
+            with trio.move_on_after(self._write_s) as deadline:
                 try:
                     await self.stream.send_all(data)
+                    self._broken = False
                 except (trio.BrokenResourceError, trio.ClosedResourceError):
-                    self.reading.cancel()
-            if deadline.cancelled_caught:
-                await trio.aclose_forcefully(self.stream)
+                    pass
+            if self._broken:
+                if deadline.cancelled_caught:
+                    self.lost = "write_timeout"
                 self.reading.cancel()
+                await trio.aclose_forcefully(self.stream)
+
+    async def finish(self) -> None:
+        """After the last message: say so, and wait a moment for the peer to close.
+
+        A socket that is closed while it holds unread bytes is reset, and the replies under way with it.
+        """
+        with trio.move_on_after(LINGER_SECONDS), suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            await self.stream.send_eof()
+            while await self.stream.receive_some(READ_BYTES):
+                pass
 
     def end(self, reason: str) -> None:
         """Take no more requests; replies under way still go out, then `Closing` with the reason."""
@@ -131,36 +149,36 @@ class House:
     random_bytes: Callable[[int], bytes]
     handshake_s: float
     idle_s: int
+    write_s: float
 
 
-async def converse(stream: trio.abc.Stream, house: House, authenticated: Callable[[], None]) -> str:
-    """Serve one connection to its end and return the reason why it closed: a fixed word.
+async def converse(
+    stream: trio.abc.HalfCloseableStream, house: House, authenticated: Callable[[], None]
+) -> str:
+    """Serve one connection to its end and return the reason why it ended: a fixed word.
 
-    `authenticated` is called when the terminal has logged in.
+    `authenticated` is called when the terminal has logged in. The caller closes the stream.
     """
-    conversation = Conversation(
-        stream,
-        ServerSession(
-            keys=house.keys,
-            ephemeral=KeyPair.from_private(house.random_bytes(32)),
-            enrolment_secret=house.context.keyring.enrolment_secret,
-        ),
+    session = ServerSession(
+        keys=house.keys,
+        ephemeral=KeyPair.from_private(house.random_bytes(32)),
+        enrolment_secret=house.context.keyring.enrolment_secret,
     )
+    conversation = Conversation(stream, session, house.write_s)
     try:
-        async with stream:
-            seat: TerminalSeat | None = None
-            with trio.move_on_after(house.handshake_s):
-                seat = await _greet(conversation, house)
-            if seat is None:
-                return "unknown_key" if conversation.session.remote_key else "handshake_timeout"
-            authenticated()
-            house.registry.enter(seat.id, conversation)
-            house.metrics.sessions.inc()
-            try:
-                return await _serve(conversation, house, seat)
-            finally:
-                house.metrics.sessions.dec()
-                house.registry.leave(seat.id, conversation)
+        seat: TerminalSeat | None = None
+        with trio.move_on_after(house.handshake_s) as greeting:
+            seat = await _greet(conversation, house)
+        if seat is None:
+            return "handshake_timeout" if greeting.cancelled_caught else "unknown_key"
+        authenticated()
+        house.registry.enter(seat.id, conversation)
+        house.metrics.sessions.inc()
+        try:
+            return await _serve(conversation, house, seat)
+        finally:
+            house.metrics.sessions.dec()
+            house.registry.leave(seat.id, conversation)
     except RemoteProtocolError as error:
         return error.reason
     except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -171,20 +189,24 @@ async def converse(stream: trio.abc.Stream, house: House, authenticated: Callabl
 
 async def _serve(conversation: Conversation, house: House, seat: TerminalSeat) -> str:
     """Requests and replies, until one side has enough. Requests under way are finished first."""
-    end = _End("connection_lost")
+    end: _End | None = None
     async with trio.open_nursery() as nursery:
         with trio.move_on_after(SESSION_SECONDS) as life, conversation.reading:
             end = await _read_requests(conversation, house, seat, nursery)
         if life.cancelled_caught:
             conversation.end("lifetime")
-        if end.fault:
+        if end is not None and end.fault:
             nursery.cancel_scope.cancel()
-    if end.logout is not None:
+    if end is not None and end.fault:
+        return end.reason
+    if end is not None and end.logout is not None:
         await conversation.send(LogoutReply(**envelope(house.context, end.logout)))
+        await conversation.finish()
     elif conversation.closing is not None:
         await conversation.send(conversation.closing)
+        await conversation.finish()
         return conversation.closing.reason
-    return end.reason
+    return end.reason if end is not None else conversation.lost
 
 
 @dataclass(frozen=True, slots=True)

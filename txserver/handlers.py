@@ -5,9 +5,10 @@ Postings go through the batcher; rare and slow reads run on a thread with a pool
 
 from collections.abc import Awaitable, Callable
 from datetime import date
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
+import msgspec
 import trio
 
 from ledger import history, merchants, postings
@@ -22,11 +23,14 @@ from txserver.context import Context, envelope, millis, moment
 
 __all__ = ["answer", "approval_number", "not_recorded"]
 
-CATALOGUE_PAGE = 8  # services in one frame: eight of the longest names, in Chinese, fit
-HISTORY_PAGE = 12  # transactions in one frame, likewise
+CATALOGUE_PAGE = 8  # services in one frame at most
+HISTORY_PAGE = 12  # transactions in one frame at most
+PAGE_BYTES = 3_600  # of either; what else a reply holds takes less than the rest of MAX_PLAINTEXT
 NAME_SHOWN = 40  # characters of a name that a terminal gets: what its screen and paper hold
 CURSOR_INVALID = 3011
 NOT_RECORDED = 1811
+
+Item = TypeVar("Item", messages.CatalogueItem, messages.ConsumptionItem)
 
 
 async def answer(context: Context, seat: TerminalSeat, message: messages.Request) -> messages.Reply:
@@ -202,13 +206,8 @@ async def _consumption(
             most=HISTORY_PAGE + 1,
         )
     )
-    page = happened[:HISTORY_PAGE]
-    return _posted(
-        context,
-        reply_type,
-        message,
-        outcome,
-        items=[
+    page = _fitting(
+        [
             messages.ConsumptionItem(
                 at=millis(item.at),
                 kind=item.kind,
@@ -218,10 +217,12 @@ async def _consumption(
                 approval=approval_number(item.id),
                 reversed=item.reversed,
             )
-            for item in page
-        ],
-        cursor=str(page[-1].id) if len(happened) > HISTORY_PAGE else None,
+            for item in happened[:HISTORY_PAGE]
+        ]
     )
+    more = len(happened) > len(page)
+    cursor = str(happened[len(page) - 1].id) if more else None
+    return _posted(context, reply_type, message, outcome, items=page, cursor=cursor)
 
 
 def _before(cursor: str | None) -> int:
@@ -242,15 +243,8 @@ async def _catalogue(context: Context, seat: TerminalSeat, message: messages.Cat
         return version, offers
 
     version, offers = await context.read(ask)
-    return _reply(
-        context,
-        messages.CatalogueReply,
-        message,
-        Code.APPROVED,
-        version=version,
-        unchanged=version == message.held,
-        more=len(offers) > CATALOGUE_PAGE,
-        services=[
+    page = _fitting(
+        [
             messages.CatalogueItem(
                 code=offer.code,
                 name=offer.name[:NAME_SHOWN],
@@ -262,8 +256,28 @@ async def _catalogue(context: Context, seat: TerminalSeat, message: messages.Cat
                 max_points=offer.max_points,
             )
             for offer in offers[:CATALOGUE_PAGE]
-        ],
+        ]
     )
+    return _reply(
+        context,
+        messages.CatalogueReply,
+        message,
+        Code.APPROVED,
+        version=version,
+        unchanged=version == message.held,
+        more=len(offers) > len(page),
+        services=page,
+    )
+
+
+def _fitting(items: list[Item]) -> list[Item]:
+    """As many of the first items as one frame holds; the longest names have four bytes a letter."""
+    room = PAGE_BYTES
+    for count, item in enumerate(items):
+        room -= len(msgspec.msgpack.encode(item))
+        if room < 0:
+            return items[:count]
+    return items
 
 
 async def _echo(context: Context, seat: TerminalSeat, message: messages.Echo) -> messages.Reply:

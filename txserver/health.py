@@ -3,7 +3,8 @@
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from threading import Thread
+from socketserver import ThreadingMixIn
+from threading import Lock, Thread
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
@@ -16,11 +17,25 @@ from txserver.listener import PortTaken
 __all__ = ["serve_health"]
 
 
+REQUEST_SECONDS = 5  # for a request to arrive: whoever connects and says nothing is closed
+
+
 class _Silent(WSGIRequestHandler):
     """Health checks come every few seconds; the log is for what matters."""
 
+    timeout = REQUEST_SECONDS
+
     def log_message(self, *args: object) -> None:
         pass
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    """A thread per request: neither a slow caller nor the end of the server waits for another's."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A caller that went away, or took too long: its own affair."""
 
 
 @contextmanager
@@ -32,6 +47,7 @@ def serve_health(
     /health is 200 with {"status": "ok"} when the loop turns and the database answers as it should, else 503.
     """
     metrics = make_wsgi_app(registry)
+    checking = Lock()  # one check at a time takes one connection of the pool
 
     def application(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         if environ["PATH_INFO"] == "/metrics":
@@ -40,13 +56,14 @@ def serve_health(
         if environ["PATH_INFO"] != "/health":
             start("404 Not Found", [("Content-Type", "text/plain")])
             return [b"Ask for /health or /metrics.\n"]
-        problem = _problem(database, token)
+        with checking:
+            problem = _problem(database, token)
         start("503 Service Unavailable" if problem else "200 OK", [("Content-Type", "application/json")])
         return [json.dumps({"status": problem or "ok"}).encode() + b"\n"]
 
     try:
-        server = make_server(host, port, application, WSGIServer, _Silent)
-    except (OSError, OverflowError) as error:
+        server = make_server(host, port, application, _Server, _Silent)
+    except (OSError, OverflowError, UnicodeError) as error:
         raise PortTaken(
             f"Cannot listen on {host} port {port} for health checks: "
             f"{getattr(error, 'strerror', None) or error}. Stop the program that uses it, "

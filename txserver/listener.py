@@ -9,12 +9,13 @@ from structlog.typing import FilteringBoundLogger
 
 from txserver.metrics import Metrics
 
-__all__ = ["Listener", "PortTaken", "listen"]
+__all__ = ["Listener", "PortTaken", "bind", "listen"]
 
 BACKLOG = 4_096  # a town's terminals that come back in the same second; the kernel caps it by its own limit
 ACCEPT_PAUSE_SECONDS = 0.05  # when the process has no descriptor left: others may close one meanwhile
+SEND_BUFFER = 32 * 1024  # bytes kept for a peer that does not read: eight of the longest replies
 
-Serve = Callable[[trio.abc.Stream, Callable[[], None]], Awaitable[str]]
+Serve = Callable[[trio.abc.HalfCloseableStream, Callable[[], None]], Awaitable[str]]
 
 
 class PortTaken(Exception):
@@ -22,6 +23,11 @@ class PortTaken(Exception):
 
 
 def listen(host: str, port: int, *, shared: bool) -> trio.socket.SocketType:
+    """A listening socket, as `bind` makes it, for use inside trio. Raises PortTaken."""
+    return trio.socket.from_stdlib_socket(bind(host, port, shared=shared))
+
+
+def bind(host: str, port: int, *, shared: bool) -> socket.socket:
     """A listening socket. `shared`: with other worker processes on the same port (SO_REUSEPORT).
 
     Raises PortTaken.
@@ -35,17 +41,18 @@ def listen(host: str, port: int, *, shared: bool) -> trio.socket.SocketType:
             plain.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if shared:
                 plain.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            plain.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)  # what is accepted inherits it
             plain.bind(address)
             plain.listen(BACKLOG)
         except BaseException:
             plain.close()
             raise
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, UnicodeError) as error:
         raise PortTaken(
             f"Cannot listen on {host} port {port}: {getattr(error, 'strerror', None) or error}. "
             "Stop the program that uses it, or set TESSERA_HOST and TESSERA_PORT."
         ) from error
-    return trio.socket.from_stdlib_socket(plain)
+    return plain
 
 
 class Listener:
@@ -99,6 +106,7 @@ class Listener:
             return
         self._strangers[host] += 1
         self._stranger_count += 1
+        self._metrics.unauthenticated.inc()
         nursery.start_soon(self._one, trio.SocketStream(connection), host)
 
     async def _one(self, stream: trio.SocketStream, host: str) -> None:
@@ -112,13 +120,16 @@ class Listener:
                 stranger = False
                 self._strangers[host] -= 1
                 self._stranger_count -= 1
+                self._metrics.unauthenticated.dec()
                 if not self._strangers[host]:
                     del self._strangers[host]
 
-        reason = "fault"
+        reason = "cut_off"  # by the end of the server, when it does not wait any longer
         try:
-            reason = await self._serve(stream, no_stranger)
+            async with stream:
+                reason = await self._serve(stream, no_stranger)
         except Exception:  # noqa: BLE001 - a bug met by one connection must not end the others
+            reason = "fault"
             self._log.exception("conversation_failed", address=host)
         finally:
             no_stranger()

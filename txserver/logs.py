@@ -21,7 +21,7 @@ def _without_secrets(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 def make_log(stream: TextIO = sys.stderr, **fields: Any) -> FilteringBoundLogger:
     """A logger that writes JSON lines to `stream`, each with `fields`."""
     log: FilteringBoundLogger = structlog.wrap_logger(
-        structlog.PrintLogger(stream),
+        structlog.WriteLogger(stream),  # a line and its end in one write: workers share the stream
         processors=[
             _without_secrets,
             structlog.processors.add_log_level,

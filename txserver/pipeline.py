@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
 import trio
-from psycopg import OperationalError, pq
+from psycopg import Error, OperationalError, pq
 
 from ledger.books import STATEMENTS
 from ledger.database import Rows, Stage, Statement
@@ -28,6 +28,9 @@ _ROLLBACK = Statement("rollback", "ROLLBACK")
 _SESSION = b"SET lock_timeout = '1s'; SET idle_in_transaction_session_timeout = '10s'; SET timezone = 'UTC'"
 
 ANSWER_SECONDS = 20  # a stage takes milliseconds; after this the connection is taken for dead
+
+# A firewall that forgets a quiet connection must not cost the next debit those seconds.
+_LINK = "connect_timeout=5&keepalives_idle=30&keepalives_interval=10&keepalives_count=3"
 
 _OK = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK)
 
@@ -61,7 +64,7 @@ class Pipeline:
         """A connection with every statement of the books prepared. Raises DatabaseGone."""
         try:
             connection = await trio.to_thread.run_sync(_connect, url)
-        except OperationalError as error:
+        except Error as error:
             raise DatabaseGone(str(error).strip()) from error
         connection.nonblocking = 1
         connection.enter_pipeline_mode()
@@ -180,12 +183,16 @@ def _failure(result: pq.abc.PGresult) -> StatementFailed:
 
 def _connect(url: str) -> pq.abc.PGconn:
     """Blocking: connect and prepare. Raises OperationalError."""
-    connection = pq.PGconn.connect(f"{url}{'&' if '?' in url else '?'}connect_timeout=5".encode())
-    if connection.status != pq.ConnStatus.OK:
-        raise OperationalError(connection.get_error_message())
-    _must(connection.exec_(_SESSION), connection)
-    for statement in (*STATEMENTS, _BEGIN, _COMMIT, _ROLLBACK):
-        _must(connection.prepare(statement.name.encode(), statement.sql.encode()), connection)
+    connection = pq.PGconn.connect(f"{url}{'&' if '?' in url else '?'}{_LINK}".encode())
+    try:
+        if connection.status != pq.ConnStatus.OK:
+            raise OperationalError(connection.get_error_message())
+        _must(connection.exec_(_SESSION), connection)
+        for statement in (*STATEMENTS, _BEGIN, _COMMIT, _ROLLBACK):
+            _must(connection.prepare(statement.name.encode(), statement.sql.encode()), connection)
+    except BaseException:
+        connection.finish()
+        raise
     return connection
 
 

@@ -1,6 +1,7 @@
 """One worker process of the server, put together: database, batcher, listener, health, and its end."""
 
 import signal
+import threading
 from collections.abc import Callable
 from datetime import date, datetime
 from functools import partial
@@ -11,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from structlog.typing import FilteringBoundLogger
 
 from ledger import businessday
-from ledger.database import Database, DatabaseAway, Scope
+from ledger.database import Database, DatabaseAway, DatabaseUnfit, Scope
 from ledger.keyring import Keyring
 from protocol.noise import KeyPair
 from txserver.batcher import Batcher
@@ -66,29 +67,34 @@ async def serve(
     database = Database(settings.database_url, pool_size=POOL)
     try:
         await trio.to_thread.run_sync(database.check)
-        day = await trio.to_thread.run_sync(_keep_day, database, edge)
+        day = await trio.to_thread.run_sync(_keep_day, database, edge, log)
         house = _furnish(settings, keyring, edge, log, database, day)
-        listener = Listener(
-            listen(settings.host, settings.port, shared=settings.workers > 1),
-            lambda stream, authenticated: converse(stream, house, authenticated),
-            log=log,
-            metrics=house.metrics,
-            unauthenticated=settings.unauthenticated,
-            per_address=settings.unauthenticated_per_address,
-        )
-        with serve_health(
-            settings.health_host,
-            settings.health_port + (worker or 0) if settings.health_port else 0,
-            registry=house.metrics.registry,
-            database=database,
-            token=trio.lowlevel.current_trio_token(),
-        ) as health_port:
+        with (
+            listen(settings.host, settings.port, shared=settings.workers > 1) as sock,
+            serve_health(
+                settings.health_host,
+                settings.health_port + (worker or 0) if settings.health_port else 0,
+                registry=house.metrics.registry,
+                database=database,
+                token=trio.lowlevel.current_trio_token(),
+            ) as health_port,
+        ):
+            listener = Listener(
+                sock,
+                lambda stream, authenticated: converse(stream, house, authenticated),
+                log=log,
+                metrics=house.metrics,
+                unauthenticated=settings.unauthenticated,
+                per_address=settings.unauthenticated_per_address,
+            )
             stopping = trio.Event()
             async with trio.open_nursery() as watch:
-                watch.start_soon(_watch_signals, stopping)
+                await watch.start(_watch_signals, stopping)
                 if worker is not None:
                     watch.start_soon(_watch_parent, stopping)
                 await _run(listener, house, edge, settings, stopping, health_port, task_status)
+                with trio.move_on_after(settings.drain_s):
+                    await house.context.rest()
                 watch.cancel_scope.cancel()
     finally:
         database.close()
@@ -118,6 +124,7 @@ def _furnish(
         random_bytes=edge.random_bytes,
         handshake_s=settings.handshake_s,
         idle_s=settings.idle_s,
+        write_s=settings.write_s,
     )
 
 
@@ -149,14 +156,17 @@ async def _run(
     log.info("stopped")
 
 
-async def _watch_signals(stopping: trio.Event) -> None:
-    try:
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            async for _ in signals:
-                stopping.set()
-    except RuntimeError:
+async def _watch_signals(
+    stopping: trio.Event, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    if threading.current_thread() is not threading.main_thread():
         # Signals reach the main thread only; a server that a test runs elsewhere is stopped by its stop().
-        await trio.sleep_forever()
+        task_status.started()
+        return
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        task_status.started()
+        async for _ in signals:
+            stopping.set()
 
 
 async def _watch_parent(stopping: trio.Event) -> None:
@@ -170,18 +180,30 @@ async def _watch_day(house: House, edge: Edge, log: FilteringBoundLogger) -> Non
     while True:
         await trio.sleep(DAY_SECONDS)
         try:
-            context.business_date = await trio.to_thread.run_sync(_keep_day, context.database, edge)
+            context.business_date = await trio.to_thread.run_sync(
+                _keep_day, context.database, edge, log, abandon_on_cancel=True
+            )
         except DatabaseAway as error:
             log.error("business_day_unknown", error=str(error))
         except Exception:  # the calendar must not take the listener down; the next look may succeed
             log.exception("business_day_failed")
 
 
-def _keep_day(database: Database, edge: Edge) -> date:
-    """The open business date, after opening today's if it is later."""
+def _keep_day(database: Database, edge: Edge, log: FilteringBoundLogger) -> date:
+    """The open business date, after opening today's if it is later and can be opened now.
+
+    Raises DatabaseUnfit when there is no day at all and none can be opened.
+    """
     with database.transaction(Scope.everything()) as connection:
         day = businessday.business_date(connection)
-        today = edge.today()
-        if day is None or day < today:
-            day = businessday.advance(connection, today, edge.now())
+    today = edge.today()
+    if day is not None and day >= today:
+        return day
+    try:
+        with database.transaction(Scope.everything()) as connection:
+            return businessday.advance(connection, today, edge.now())
+    except (businessday.DayBusy, businessday.ClockWrong) as error:
+        log.error("business_day_kept", error=str(error))
+        if day is None:
+            raise DatabaseUnfit(f"No business day is open: {error}.") from error
         return day

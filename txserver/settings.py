@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 __all__ = ["Settings", "SettingsError"]
 
@@ -26,6 +27,7 @@ class Settings:
     unauthenticated: int = 2_048  # of some 10 kB each
     handshake_s: float = 5.0
     idle_s: int = 120
+    write_s: float = 10.0  # a peer that takes no bytes for so long is gone, whatever its socket says
     drain_s: float = 10.0
 
     @classmethod
@@ -35,6 +37,11 @@ class Settings:
         if not url:
             raise SettingsError(
                 "DATABASE_URL is not set. It names the database and the role tessera_server: "
+                "postgresql://tessera_server:…@host/tessera"
+            )
+        if not _is_address(url):
+            raise SettingsError(
+                "DATABASE_URL is not an address of a PostgreSQL database, such as "
                 "postgresql://tessera_server:…@host/tessera"
             )
         return cls(
@@ -47,6 +54,16 @@ class Settings:
             workers=_number(environment, "TESSERA_WORKERS", 1, 1, 64),
             idle_s=_number(environment, "TESSERA_IDLE_S", 120, 1, 3_600),
         )
+
+
+def _is_address(url: str) -> bool:
+    """Whether this reads as postgresql://…; the URL itself is never shown, for it holds a password."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return False
+    return parts.scheme in ("postgresql", "postgres")
 
 
 def _number(environment: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:

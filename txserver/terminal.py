@@ -13,6 +13,7 @@ import trio
 from msgspec.structs import replace
 
 from protocol.codec import encode
+from protocol.errors import LocalProtocolError
 from protocol.messages import (
     BalanceInquiry,
     BalanceInquiryReply,
@@ -34,7 +35,7 @@ from txserver.terminal_envelope import Numbering
 from txserver.terminal_identity import TerminalIdentity
 from txserver.terminal_link import Connect, NoAnswer, TerminalLink, Trouble
 from txserver.terminal_purchases import READY_S, Outcome, Purchases, Result, UnknownPurchase
-from txserver.terminal_rules import APPROVED_CODE, Purchase
+from txserver.terminal_rules import APPROVED_CODE, Purchase, content_of
 from txserver.terminal_store import PurchaseStore
 
 __all__ = ["Outcome", "Result", "Terminal", "Unreachable", "UnknownPurchase", "open_terminal"]
@@ -139,7 +140,8 @@ class Terminal:
     ) -> Result:
         """Spend points. The result is final for the terminal, at the latest a minute later.
 
-        LocalProtocolError for fields that no message may hold; StoreError when the store takes nothing,
+        LocalProtocolError for fields that no message may hold, and for a `txid` that the store knows as
+        another purchase; StoreError when the store takes nothing,
         and then nothing was sent. A `txid` that the store knows repeats that purchase.
         """
         earlier = None if txid is None else self._purchases.find(txid)
@@ -155,6 +157,8 @@ class Terminal:
         # A request that the server would close the line for must not get into the store.
         encode(replace(request, pin=pin))
         if earlier is not None:
+            if content_of(earlier.request) != content_of(request):
+                raise LocalProtocolError("this txid belongs to another purchase; a new one needs a new txid")
             return await self._purchases.repeat(earlier, request, pin)
         return await self._purchases.make(request, pin)
 

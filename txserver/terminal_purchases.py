@@ -99,6 +99,7 @@ class Purchases:
         self._numbering = numbering
         self._random = random
         self._asks: dict[bytes, TransactionStatus] = {}
+        self._advised: set[bytes] = set()
         self._changed = trio.Event()
         link.changed = self.notify
 
@@ -184,7 +185,9 @@ class Purchases:
         request = purchase.request
         if action is Action.ADVISE:
             assert purchase.advice is not None
-            return purchase.advice, ReversalAdviceReply
+            advice = replace(purchase.advice, repeat=purchase.txid in self._advised)
+            self._advised.add(purchase.txid)
+            return advice, ReversalAdviceReply
         if action is Action.ASK:
             ask = self._asks.get(request.id)
             if ask is None:
@@ -262,6 +265,7 @@ class Purchases:
         if purchase.state.final:
             self.live.pop(purchase.txid, None)
             self._asks.pop(purchase.txid, None)
+            self._advised.discard(purchase.txid)
         else:
             self.live[purchase.txid] = purchase
         self.notify()

@@ -44,6 +44,7 @@ __all__ = [
 APPROVED_CODE = 0
 NOT_RECORDED = 1811
 NOT_FOUND = 3010
+TXID_REUSED = 3008
 
 REPLY_S = 10.0
 """Without a reply for this long the session is taken for dead: a debit takes milliseconds."""
@@ -185,6 +186,9 @@ def answered(purchase: Purchase, reply: Reply) -> Purchase:
     if reply.code == NOT_RECORDED:
         return purchase
     match purchase.state, reply:
+        case State.OPEN, RedeemReply() if reply.code == TXID_REUSED:
+            # Our own stored request is called another one: nobody may conclude that nothing was spent.
+            return replace(purchase, state=State.ASKING)
         case State.OPEN, RedeemReply():
             state = State.APPROVED if reply.code == APPROVED_CODE else State.REFUSED
         case State.ASKING, TransactionStatusReply():
@@ -207,6 +211,18 @@ def _status_answered(purchase: Purchase, reply: TransactionStatusReply) -> Purch
     else:
         state = State.APPROVED if reply.original_code == APPROVED_CODE else State.REFUSED
     return replace(purchase, state=state, answer=answer_of(reply, reply.original_code))
+
+
+def content_of(request: Redeem) -> tuple[object, ...]:
+    """What makes a purchase the same purchase: all that the member and the shop agreed on."""
+    return (
+        request.credential,
+        request.chip,
+        request.service,
+        request.quantity,
+        request.amount,
+        request.reference,
+    )
 
 
 def answer_of(reply: Reply, code: int) -> Answer:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from txserver.listener import listen
+from txserver.listener import bind
 from txserver.settings import Settings
 
 __all__ = ["UNFIT", "WORKER", "parent_gone", "supervise", "with_free_port"]
@@ -24,9 +24,8 @@ def with_free_port(settings: Settings) -> Settings:
 
     Workers share a port, and the kernel would let a second server share it too: so ask first, alone.
     """
-    probe = listen(settings.host, settings.port, shared=False)
-    port: int = probe.getsockname()[1]
-    probe.close()
+    with bind(settings.host, settings.port, shared=False) as probe:
+        port: int = probe.getsockname()[1]
     return replace(settings, port=port)
 
 
@@ -40,6 +39,7 @@ async def supervise(settings: Settings, environment: Mapping[str, str], log: Fil
     children: dict[int, subprocess.Popen[bytes]] = {}
     stopping = trio.Event()
     codes: list[int] = []
+    waiting = trio.CapacityLimiter(settings.workers)  # a thread for each, whatever trio's own limit is
 
     def stop() -> None:
         stopping.set()
@@ -47,21 +47,25 @@ async def supervise(settings: Settings, environment: Mapping[str, str], log: Fil
             child.terminate()
 
     async def keep(number: int) -> None:
+        restarted = False
         while not stopping.is_set():
-            children[number] = _start(settings, environment, number)
-            code = await trio.to_thread.run_sync(children[number].wait)
+            with _start(settings, environment, number) as child:
+                children[number] = child
+                code = await trio.to_thread.run_sync(child.wait, limiter=waiting)
             if stopping.is_set():
                 return
-            if code == UNFIT:
+            # One that comes back while the database is away must not take the others with it.
+            if code == UNFIT and not restarted:
                 codes.append(code)
                 stop()
                 return
+            restarted = True
             log.error("worker_died", worker=number, exit_code=code)
             with trio.move_on_after(RESTART_SECONDS):
                 await stopping.wait()
 
     async with trio.open_nursery() as watch:
-        watch.start_soon(_stop_on_signal, stop)
+        await watch.start(_stop_on_signal, stop)
         async with trio.open_nursery() as keepers:
             for number in range(settings.workers):
                 keepers.start_soon(keep, number)
@@ -79,7 +83,10 @@ def _start(settings: Settings, environment: Mapping[str, str], number: int) -> "
     )
 
 
-async def _stop_on_signal(stop: Callable[[], None]) -> None:
+async def _stop_on_signal(
+    stop: Callable[[], None], *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        task_status.started()
         async for _ in signals:
             stop()

@@ -1,5 +1,6 @@
 """A real server on a real socket and a real database, and a raw terminal that can also misbehave."""
 
+import http.client
 import io
 import json
 import os
@@ -66,6 +67,26 @@ class OpenHouse:
                 await trio.lowlevel.checkpoint()
         return self.reasons()
 
+    async def page(self, path: str) -> tuple[int, str]:
+        """Status and text of a page of the health port."""
+
+        def get() -> tuple[int, str]:
+            connection = http.client.HTTPConnection("127.0.0.1", self.server.health_port, timeout=PATIENCE_S)
+            try:
+                connection.request("GET", path)
+                response = connection.getresponse()
+                return response.status, response.read().decode()
+            finally:
+                connection.close()
+
+        return await trio.to_thread.run_sync(get)
+
+    async def metric(self, name: str) -> float:
+        """One number of the metrics page, by its name and labels."""
+        _, page = await self.page("/metrics")
+        numbers = dict(line.rsplit(" ", 1) for line in page.splitlines() if not line.startswith("#"))
+        return float(numbers[name])
+
     async def connect(self) -> trio.SocketStream:
         stream = await trio.open_tcp_stream("127.0.0.1", self.server.port)
         self.streams.append(stream)
@@ -96,10 +117,12 @@ async def open_house(urls: TestDatabase, **changes: Any) -> AsyncIterator[OpenHo
         async with trio.open_nursery() as nursery:
             server: Server = await nursery.start(serve, settings, create_keyring(), Edge(), make_log(log))
             house = OpenHouse(server, books, log)
-            yield house
-            server.stop()
-            for stream in house.streams:
-                await stream.aclose()
+            try:
+                yield house
+            finally:
+                server.stop()
+                for stream in house.streams:
+                    await trio.aclose_forcefully(stream)
 
 
 class RawTerminal:

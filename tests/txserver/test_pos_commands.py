@@ -40,9 +40,8 @@ async def test_enrol_then_redeem(peer: Peer, tmp_path: Path) -> None:
 
 
 async def test_redeem_as_json(peer: Peer, counter: Counter) -> None:
-    code, facts = await counter.json(
-        *REDEEM, "--quantity", "2", "--chip", "04:a1:b2:c3", "--reference", "O-7"
-    )
+    purchase = (*REDEEM, "--quantity", "2", "--chip", "04:a1:b2:c3", "--reference", "O-7")
+    code, facts = await counter.json(*purchase)
     assert code == 0
     assert (facts["outcome"], facts["points"], facts["balance"], facts["recorded"]) == (
         "approved",
@@ -53,8 +52,10 @@ async def test_redeem_as_json(peer: Peer, counter: Counter) -> None:
     (request,) = peer.seen(Redeem)
     assert isinstance(request, Redeem)
     assert (request.quantity, request.chip, request.reference) == (2, bytes.fromhex("04a1b2c3"), "O-7")
-    code, again = await counter.json(*REDEEM, "--quantity", "2", "--txid", facts["txid"])
+    code, again = await counter.json(*purchase, "--txid", facts["txid"])
     assert (code, again["recorded"], again["txid"]) == (0, True, facts["txid"])
+    assert await counter.command(*REDEEM, "--quantity", "3", "--txid", facts["txid"]) == 2
+    assert len(peer.seen(Redeem)) == 2
 
 
 async def test_quantity_is_one_unless_an_amount_is_open(peer: Peer, counter: Counter) -> None:

@@ -367,3 +367,23 @@ async def test_a_txid_of_the_callers_own(autojump_clock: MockClock, peer: Peer) 
     async with open_terminal(create_terminal(peer)) as terminal:
         result = await redeem(terminal, txid=bytes([5] * 16))
     assert (result.outcome, result.txid) == (Outcome.APPROVED, bytes([5] * 16))
+
+
+async def test_a_txid_of_another_purchase_is_refused_before_anything_is_sent(
+    autojump_clock: MockClock, peer: Peer
+) -> None:
+    other_card = CARD[:-1] + "B"
+    async with open_terminal(create_terminal(peer)) as terminal:
+        first = await redeem(terminal)
+        assert first.txid is not None
+        for card, service, fields in (
+            (other_card, "wash", {"quantity": 1}),
+            (CARD, "gym", {"quantity": 1}),
+            (CARD, "wash", {"quantity": 2}),
+            (CARD, "wash", {"amount": 1}),
+            (CARD, "wash", {"quantity": 1, "reference": "r"}),
+            (CARD, "wash", {"quantity": 1, "chip": bytes(7)}),
+        ):
+            with pytest.raises(LocalProtocolError, match="another purchase"):
+                await terminal.redeem(card, service, pin=PIN, txid=first.txid, **fields)
+    assert len(peer.seen(Redeem)) == 1

@@ -85,6 +85,7 @@ def test_only_an_unknown_outcome_is_asked_about() -> None:
         (State.OPEN, create_reply(code=1016), State.REFUSED),
         (State.OPEN, create_reply(code=3009), State.REFUSED),
         (State.OPEN, create_reply(code=1811), State.OPEN),
+        (State.OPEN, create_reply(code=3008), State.ASKING),
         (State.OPEN, create_reply(StatusReply, original_code=0), State.OPEN),
         (State.ASKING, create_reply(code=0), State.ASKING),
         (State.ASKING, create_reply(StatusReply, original_code=0), State.APPROVED),

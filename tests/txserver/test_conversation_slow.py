@@ -1,0 +1,309 @@
+"""Peers that stall, dribble or do not read: each is closed in its time, and costs nobody else any."""
+
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+
+from ledger.database import Scope
+from protocol.messages import Catalogue, Closing, Echo, Logout, LogoutReply, RedeemReply
+from protocol.noise import KeyPair
+from protocol.session import ServerSession
+from tests.conftest import TestDatabase
+from tests.factories import create_price
+from tests.protocol.factories import create_ends
+from tests.txserver.hostile import create_session, flipped, opening, third_frame, undisturbed, until_closed
+from tests.txserver.server_house import PATIENCE_S, OpenHouse, RawTerminal, envelope, open_house, redeem
+from txserver.conversation import Conversation
+
+STEP_S = 0.02  # between two bytes of a peer that dribbles: no time for us, an age for a processor
+
+
+async def dribble(stream: trio.SocketStream, data: bytes) -> None:
+    """Send byte by byte, until the server has closed."""
+    with trio.fail_after(PATIENCE_S):
+        try:
+            for at in range(len(data)):
+                await stream.send_all(data[at : at + 1])
+                with trio.move_on_after(STEP_S):
+                    assert await stream.receive_some(1) == b""
+                    return
+        except trio.BrokenResourceError:
+            return
+    raise AssertionError("it took them all")
+
+
+async def test_a_handshake_byte_by_byte_is_cut_off_in_time(database_urls: TestDatabase) -> None:
+    async with open_house(database_urls, handshake_s=0.6) as house:
+        async with undisturbed(house, "from the first byte", "handshake_timeout"):
+            await dribble(await house.connect(), opening())
+        key = house.new_key()
+        async with undisturbed(house, "frame 3", "handshake_timeout"):
+            stream = await house.connect()
+            await dribble(stream, await third_frame(stream, create_session(key)))
+
+
+async def test_who_says_nothing_is_closed(database_urls: TestDatabase) -> None:
+    async with open_house(database_urls, handshake_s=0.6) as house:
+        async with undisturbed(house, "at all", "handshake_timeout"):
+            assert await until_closed(await house.connect()) == b""
+        async with undisturbed(house, "after frame 1", "handshake_timeout"):
+            stream = await house.connect()
+            await third_frame(stream, create_session())
+            assert await until_closed(stream) == b""
+
+
+async def test_a_login_that_waits_for_the_database_is_cut_off_in_time(database_urls: TestDatabase) -> None:
+    async with open_house(database_urls, handshake_s=0.6) as house:
+        key = house.new_key()
+        with house.books.database.transaction(Scope.everything()) as connection:
+            connection.exec_driver_sql("SELECT * FROM terminal FOR UPDATE")
+            stream = await house.connect()
+            await stream.send_all(await third_frame(stream, create_session(key)))
+            assert await until_closed(stream) == b""
+            assert await house.closed(1) == ["handshake_timeout"]
+        assert (await (await house.terminal(key)).ask(Echo(**envelope()))).code == 0
+
+
+async def test_a_dribbled_frame_does_not_keep_a_session_alive(database_urls: TestDatabase) -> None:
+    async with open_house(database_urls, idle_s=1) as house:
+        terminal = await house.terminal()
+        began = trio.current_time()
+        stream, data = terminal.stream, terminal.session.send(Echo(**envelope()))[:-1]
+        async with trio.open_nursery() as nursery:
+
+            async def send() -> None:
+                for at in range(len(data)):
+                    await stream.send_all(data[at : at + 1])
+                    await nobody_listens.wait() if at == len(data) - 1 else await pause()
+
+            async def pause() -> None:
+                with trio.move_on_after(3 / len(data)):
+                    await nobody_listens.wait()
+
+            nobody_listens = trio.Event()
+            nursery.start_soon(send)
+            assert await terminal.receive() == Closing(reason="idle")
+            nursery.cancel_scope.cancel()
+        assert trio.current_time() - began < 2.5
+        assert (await house.closed(1)) == ["idle"]
+
+
+async def test_messages_keep_a_session_alive(database_urls: TestDatabase) -> None:
+    async with open_house(database_urls, idle_s=1) as house:
+        silent, busy = await house.terminal(), await house.terminal()
+        async with trio.open_nursery() as nursery:
+
+            async def keep_asking() -> None:
+                while True:
+                    assert (await busy.ask(Echo(**envelope()))).code == 0
+
+            nursery.start_soon(keep_asking)
+            assert await silent.receive() == Closing(reason="idle")
+            nursery.cancel_scope.cancel()
+        await silent.stream.aclose()
+        assert await house.closed(1) == ["idle"]
+        assert await house.metric("tessera_sessions") == 1
+
+
+# ---- a peer that does not read ------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def stuck_terminal(house: OpenHouse, key: KeyPair | None = None) -> AsyncIterator[RawTerminal]:
+    """A terminal that asks for more than the sockets hold, and takes none of it."""
+    with house.books.database.transaction(Scope.everything()) as connection:
+        for number in range(8):
+            create_price(connection, house.books.house, f"{number}-{'x' * 38}", points=1)
+        connection.exec_driver_sql("UPDATE service SET name = repeat('名', 40), name_zh = repeat('名', 40)")
+    with socket.socket() as plain:
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        plain.setblocking(False)
+        sock = trio.socket.from_stdlib_socket(plain.dup())
+        await sock.connect(("127.0.0.1", house.server.port))
+    async with trio.SocketStream(sock) as stream:
+        terminal = await RawTerminal.login(stream, key or house.new_key())
+        await terminal.send(*[Catalogue(**envelope()) for _ in range(32)])
+        yield terminal
+
+
+async def test_a_peer_that_never_reads_is_closed_and_nobody_waits_for_it(database_urls: TestDatabase) -> None:
+    async with open_house(database_urls, write_s=0.5) as house:
+        witness = await house.terminal()
+        async with stuck_terminal(house):
+            while not house.reasons():
+                assert (await witness.ask(Echo(**envelope()))).code == 0
+            assert house.reasons() == ["write_timeout"]
+        assert (await witness.ask(redeem(house.books.holder()))).code == 0
+        assert await house.metric("tessera_sessions") == 1
+
+
+async def test_a_stop_waits_for_a_stuck_peer_no_longer_than_it_says(database_urls: TestDatabase) -> None:
+    async with open_house(database_urls, drain_s=0.3) as house, stuck_terminal(house):
+        witness = await house.terminal()
+        began = trio.current_time()
+        house.server.stop()
+        assert await witness.rest() == [Closing(reason="shutdown")]
+        await witness.stream.aclose()
+        assert await house.closed(2) == ["shutdown", "cut_off"]
+        assert trio.current_time() - began < 5
+
+
+class Throat(trio.abc.HalfCloseableStream):
+    """The outside world at its worst: takes three bytes of what is sent, and no more until `open` is set."""
+
+    def __init__(self) -> None:
+        self.taken = b""
+        self.swallowing = trio.Event()
+        self.open = trio.Event()
+        self.closed = False
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        if self.closed:
+            raise trio.ClosedResourceError
+        self.taken += bytes(data[:3])
+        self.swallowing.set()
+        await self.open.wait()
+        self.taken += bytes(data[3:])
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self.open.wait()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        raise AssertionError("nobody reads here")
+
+    async def send_eof(self) -> None:
+        raise AssertionError("nothing was said that could end")
+
+    async def aclose(self) -> None:
+        self.closed = True
+        await trio.lowlevel.checkpoint()
+
+
+def established() -> ServerSession:
+    return create_ends().server
+
+
+async def test_a_write_that_was_cut_short_is_the_last(autojump_clock: trio.testing.MockClock) -> None:
+    throat = Throat()
+    conversation = Conversation(throat, established(), 10)
+    with conversation.reading:
+        await conversation.send(Closing(reason="idle"))
+    assert throat.closed
+    assert conversation.lost == "write_timeout"
+    assert conversation.reading.cancel_called
+    await conversation.send(Closing(reason="idle"))
+    assert len(throat.taken) == 3
+
+
+async def test_a_write_that_was_cancelled_is_the_last() -> None:
+    throat = Throat()
+    conversation = Conversation(throat, established(), 10)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(conversation.send, Closing(reason="idle"))
+        await throat.swallowing.wait()
+        nursery.cancel_scope.cancel()
+    throat.open.set()
+    await conversation.send(Closing(reason="idle"))
+    assert len(throat.taken) == 3
+
+
+async def test_who_waits_behind_a_broken_write_sends_nothing() -> None:
+    throat = Throat()
+    conversation = Conversation(throat, established(), 0.1)
+    async with trio.open_nursery() as nursery:
+        for _ in range(3):
+            nursery.start_soon(conversation.send, Closing(reason="idle"))
+    assert len(throat.taken) == 3
+
+
+# ---- the end of a session -----------------------------------------------------------------------
+
+
+async def test_a_fault_while_a_write_is_stuck_closes_at_once(database_urls: TestDatabase) -> None:
+    async with open_house(database_urls) as house, stuck_terminal(house) as terminal:
+        await terminal.stream.send_all(flipped(terminal.session.send(Echo(**envelope()))))
+        assert await house.closed(1) == ["decrypt"]
+
+
+async def test_a_session_lives_for_a_day(
+    database_urls: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("txserver.conversation.SESSION_SECONDS", 0.2)
+    async with open_house(database_urls) as house:
+        terminal = await house.terminal()
+        assert await terminal.rest() == [Closing(reason="lifetime")]
+        assert await house.closed(1) == ["lifetime"]
+
+
+async def test_a_stop_lets_replies_of_committed_work_out(database_urls: TestDatabase) -> None:
+    """Also to a terminal that goes on asking, whose unread requests must not reset the connection."""
+    async with open_house(database_urls) as house:
+        holders = [house.books.holder(points=120 * 1_000) for _ in range(8)]
+        answered = 0
+
+        async def spend(number: int) -> None:
+            nonlocal answered
+            terminal = await house.terminal()
+            ready.append(number)
+
+            async def ask() -> None:
+                with trio.CancelScope():
+                    try:
+                        while True:
+                            await terminal.send(redeem(holders[number]))
+                            await room.acquire()
+                    except trio.BrokenResourceError:
+                        return
+
+            room = trio.Semaphore(24)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(ask)
+                last = None
+                while not isinstance(last, Closing):
+                    last = await terminal.receive()
+                    if not isinstance(last, Closing):
+                        assert last.code == 0
+                        answered += 1
+                        room.release()
+                nursery.cancel_scope.cancel()
+
+        ready: list[int] = []
+        async with trio.open_nursery() as nursery:
+            for number in range(len(holders)):
+                nursery.start_soon(spend, number)
+            while answered < 200:
+                await trio.lowlevel.checkpoint()
+            house.server.stop()
+        ((booked,),) = house.books.ask("SELECT count(*) FROM transaction WHERE kind = 'redeem' AND code = 0")
+        assert answered == booked
+
+
+async def test_a_logout_with_more_behind_it_is_still_answered(database_urls: TestDatabase) -> None:
+    async with open_house(database_urls) as house:
+        holder = house.books.holder()
+        terminal = await house.terminal()
+        with house.books.database.transaction(Scope.everything()) as connection:
+            connection.exec_driver_sql("SELECT * FROM account FOR UPDATE")
+            await terminal.send(redeem(holder), Logout(**envelope()))
+            for _ in range(2):  # Echoes of another, so that the server has read the Logout by then
+                assert (await (await house.terminal()).ask(Echo(**envelope()))).code == 0
+            await terminal.stream.send_all(os.urandom(5_000))
+        replies = await terminal.rest()
+        assert [type(reply) for reply in replies] == [RedeemReply, LogoutReply]
+        assert replies[0].code == 0
+        await terminal.stream.aclose()
+        assert await house.closed(1) == ["logout"]
+
+
+async def test_a_session_that_is_stuck_can_be_replaced(database_urls: TestDatabase) -> None:
+    async with open_house(database_urls, write_s=0.3) as house:
+        key = house.new_key()
+        async with stuck_terminal(house, key):
+            newer = await house.terminal(key)
+            assert (await newer.ask(Echo(**envelope()))).code == 0
+            assert await house.closed(1) == ["replaced"]
+        assert (await newer.ask(Echo(**envelope()))).code == 0
