@@ -79,6 +79,10 @@ INVARIANTS: dict[str, str] = {
                OR t.settlement_minor <> t.quantity * p.settlement_minor OR t.currency <> p.currency
                OR t.merchant_id <> p.merchant_id OR t.service_id <> p.service_id
                OR NOT p.during @> t.business_date)""",
+    "no redemption takes points on a day after their last": """
+        SELECT e.slot, e.account_id, e.transaction_id, e.lot_id, l.expires_on, e.business_date
+        FROM entry e JOIN lot l ON l.slot = e.slot AND l.account_id = e.account_id AND l.id = e.lot_id
+        WHERE e.to_side = 'merchant' AND l.expires_on < e.business_date""",
     "a transaction names a terminal that exists": """
         SELECT t.slot, t.account_id, t.id, t.terminal_id
         FROM transaction t LEFT JOIN terminal d ON d.id = t.terminal_id WHERE d.id IS NULL""",

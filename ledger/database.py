@@ -23,6 +23,9 @@ __all__ = [
 OLDEST_SERVER = 150000  # PostgreSQL 15
 EVERYTHING = 0  # the tenant id that the policies read as "all tenants"
 
+# A program that hangs inside a transaction must not hold an account's lock for ever, and one that finds
+# a lock held says so instead of queueing inside the database.
+SESSION = "-c idle_in_transaction_session_timeout=15s -c lock_timeout=5s"
 SET_TENANT = text("SELECT set_config('tessera.tenant', :tenant, true)")
 ROLE_FACTS = """
 SELECT r.rolname, r.rolsuper, r.rolbypassrls, current_setting('server_version_num')::int,
@@ -38,8 +41,15 @@ SELECT EXISTS (SELECT FROM pg_roles r
 MAY_REWRITE = """
 SELECT EXISTS (SELECT FROM unnest(ARRAY['transaction', 'entry', 'misuse']) AS t(name)
                WHERE has_table_privilege(current_user, quote_ident(name), 'UPDATE')
+                  OR has_any_column_privilege(current_user, quote_ident(name), 'UPDATE')
                   OR has_table_privilege(current_user, quote_ident(name), 'DELETE')
                   OR has_table_privilege(current_user, quote_ident(name), 'TRUNCATE'))
+"""
+# What is acknowledged must be on the disk. A database of tests says of itself that it may be thrown away.
+FORGETFUL = """
+SELECT string_agg(name, ', ' ORDER BY name) FROM pg_settings
+WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') AND setting = 'off'
+  AND coalesce(current_setting('tessera.throw_away', true), '') <> 'yes'
 """
 
 
@@ -107,7 +117,7 @@ class Database:
             pool_pre_ping=True,
             pool_timeout=5,
             isolation_level="READ COMMITTED",  # the books lock first and read in later statements
-            connect_args={"connect_timeout": 5},
+            connect_args={"connect_timeout": 5, "options": SESSION},
         )
 
     def close(self) -> None:
@@ -163,6 +173,12 @@ def _check(connection: Connection) -> None:
         raise DatabaseUnfit(
             f"The database's schema ({here}) is older than this program ({newest}). "
             "Run `python -m ledger migrate` with DATABASE_OWNER_URL set."
+        )
+    forgetful = connection.execute(text(FORGETFUL)).scalar_one()
+    if forgetful:
+        raise DatabaseUnfit(
+            f"The database may forget what it has committed: {forgetful} must be on. An acknowledged debit "
+            "would be lost in a crash."
         )
     if connection.execute(text(MAY_REWRITE)).scalar_one():
         raise DatabaseUnfit(

@@ -245,7 +245,8 @@ def _reversal(state: State, writes: Writes, account: AccountState, request: Reve
     row = _row(state, account, request, Code.APPROVED, terminal=state.terminals.get(request.terminal))
     row.reference = request.reason
     if original is None:
-        _tombstone(state, writes, account, request)
+        if request.original != request.txid:  # else this row itself takes the key
+            _tombstone(state, writes, account, request)
         row.detail = "never_seen"
     elif original.kind == "tombstone":
         row.detail = "never_seen"

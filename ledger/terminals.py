@@ -72,7 +72,10 @@ def create_enrolment(
 
 
 def revoke(connection: Connection, terminal: int) -> None:
-    """The terminal may do nothing from the next message on, and cannot log in again."""
+    """The terminal redeems and inquires nothing from the next message on, and cannot log in again.
+
+    A session that is open may still undo what it did before: a shop must be able to give points back.
+    """
     connection.execute(REVOKE, {"terminal": terminal})
 
 

@@ -121,7 +121,8 @@ class Transaction(Base):
         CheckConstraint("points >= 0 AND (code = 0 OR points = 0)", name="points"),
         CheckConstraint(
             "kind <> 'redeem' OR code <> 0 OR"
-            " (points > 0 AND price_id IS NOT NULL AND merchant_id IS NOT NULL AND settlement_minor >= 0)",
+            " (points > 0 AND settlement_minor >= 0 AND num_nulls(price_id, service_id, quantity, card_id,"
+            " merchant_id, store_id, settlement_minor, currency, balance) = 0)",
             name="redeem",
         ),
         CheckConstraint("reverses IS NULL OR (kind = 'reversal' AND points > 0)", name="reverses"),

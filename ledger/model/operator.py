@@ -92,10 +92,14 @@ class Price(Base):
 
     __tablename__ = "price"
     __table_args__ = (
-        CheckConstraint("points > 0 AND settlement_minor >= 0", name="amounts"),
+        # The upper bounds keep quantity times price far below what a bigint holds.
+        CheckConstraint(
+            "points BETWEEN 1 AND 1000000000 AND settlement_minor BETWEEN 0 AND 1000000000", name="amounts"
+        ),
         CheckConstraint("length(currency) = 3", name="currency"),
         CheckConstraint(
-            "CASE WHEN open THEN points = 1 AND min_points > 0 AND min_points <= max_points"
+            "CASE WHEN open THEN points = 1 AND min_points > 0"
+            " AND max_points BETWEEN min_points AND 1000000000"
             " ELSE min_points IS NULL AND max_points IS NULL END",
             name="open",
         ),
@@ -167,6 +171,7 @@ class BusinessDay(Base):
     __tablename__ = "business_day"
     __table_args__ = (
         one_of("status", "open", "closed"),
+        CheckConstraint("(status = 'closed') = (closed_at IS NOT NULL)", name="closed_at"),
         Index("business_day_open_key", "status", unique=True, postgresql_where=text("status = 'open'")),
     )
     day: Mapped[date] = mapped_column("date", primary_key=True)

@@ -32,6 +32,7 @@ BREACHES = {
     "an approved redemption costs its price": (
         "UPDATE transaction SET settlement_minor = settlement_minor + 1 WHERE kind = 'redeem'"
     ),
+    "no redemption takes points on a day after their last": "UPDATE lot SET expires_on = '2001-01-01'",
     "a transaction names a terminal that exists": "UPDATE transaction SET terminal_id = 999",
     "a transaction is booked on a day that was open": "UPDATE transaction SET business_date = '2001-01-01'",
 }

@@ -1,7 +1,7 @@
 """The books on a real PostgreSQL: what is written, what is refused, what is never doubled."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -9,9 +9,9 @@ import psycopg
 import pytest
 
 from ledger import cards, members, merchants, organisations, terminals
-from ledger.books import NoOpenDay
+from ledger.books import STATEMENTS, NoOpenDay
 from ledger.database import Scope
-from ledger.postings import Code
+from ledger.postings import AccountState, CardState, Code, LotState, PriceState, TransactionRow
 from tests.conftest import TestDatabase
 from tests.desk import Books, opened_books
 from tests.factories import (
@@ -228,3 +228,29 @@ def test_members_can_be_granted_through_their_room(books: Books) -> None:
         (outcome,) = members.grant(connection, [granting], NOW)
     assert outcome.balance == 40
     assert books.ask("SELECT kind, granted, expires_on FROM lot") == [("promotional", 40, date(2027, 1, 1))]
+
+
+def test_rows_become_states_by_position_so_their_names_must_agree(books: Books) -> None:
+    """A swapped pair of columns would not be seen by types."""
+    states = {
+        "lock_accounts": AccountState,
+        "read_cards": CardState,
+        "read_lots": LotState,
+        "read_transactions": TransactionRow,
+        "read_prices": PriceState,
+    }
+    other_names = {"code": "service", "terminal_id": None}
+    with books.database.transaction(Scope.everything()) as connection:
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, psycopg.Connection)
+        for statement in STATEMENTS:
+            state = states.pop(statement.name, None)
+            if state is not None:
+                cursor = psycopg.RawCursor(driver)
+                cursor.execute(statement.sql, [[] for _ in statement.types])
+                assert cursor.description is not None
+                columns = [column.name for column in cursor.description]
+                if state is PriceState:
+                    columns = [name for name in (other_names.get(c, c) for c in columns) if name]
+                assert columns == [each.name for each in fields(state)], statement.name
+    assert states == {}

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 from sqlalchemy import text
@@ -102,3 +102,25 @@ def test_a_day_closes_although_batches_overlap_without_a_gap(books: Books) -> No
             poster.join()
     for seen in days:
         assert seen == sorted(seen, key=str)
+
+
+def test_a_transaction_that_hangs_keeps_the_day_open_and_stops_no_debit(books: Books) -> None:
+    """The closing gives up soon, so that debits do not queue behind it; the next try may close."""
+    holder = books.holder()
+    with books.database.transaction(Scope.everything()) as hanging:
+        post(hanging, [create_redeem(books.house, holder)], NOW)
+        with pytest.raises(businessday.DayBusy), books.database.transaction(Scope.everything()) as connection:
+            businessday.advance(connection, TOMORROW, NOW)
+        other = books.holder()
+        assert books.one(create_redeem(books.house, other)).business_date == TODAY
+    with books.database.transaction(Scope.everything()) as connection:
+        assert businessday.advance(connection, TOMORROW, NOW) == TOMORROW
+
+
+def test_a_wrong_clock_does_not_close_days_for_good(books: Books) -> None:
+    with (
+        pytest.raises(businessday.ClockWrong, match="2099-01-01 is ahead"),
+        books.database.transaction(Scope.everything()) as connection,
+    ):
+        businessday.advance(connection, date(2099, 1, 1), NOW)
+    assert books.ask("SELECT date FROM business_day") == [(TODAY,)]

@@ -14,7 +14,7 @@ def test_migrate_and_invariants(
     urls = empty_database_urls
     assert main(["migrate"], {"DATABASE_OWNER_URL": urls.owner}) == 0
     assert main(["invariants"], {"DATABASE_URL": urls.server}) == 0
-    assert "11 of 11 invariants hold." in capsys.readouterr().out
+    assert "12 of 12 invariants hold." in capsys.readouterr().out
 
 
 def test_a_breach_is_told_and_is_a_failure(

@@ -6,7 +6,16 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine, text
 
-from ledger.database import Database, DatabaseAway, DatabaseUnfit, Scope, is_empty, migrate, psycopg_url
+from ledger.database import (
+    Database,
+    DatabaseAway,
+    DatabaseUnfit,
+    Scope,
+    _check,
+    is_empty,
+    migrate,
+    psycopg_url,
+)
 from ledger.model import Base
 from tests.conftest import TestDatabase
 from tests.factories import create_house
@@ -48,6 +57,24 @@ def test_a_role_that_owns_a_table_is_too_strong(database_urls: TestDatabase) -> 
         site.execute("CREATE TABLE ours ()")
     with pytest.raises(DatabaseUnfit, match="too strong"):
         check(database_urls.site)
+
+
+def test_a_database_that_may_forget_is_refused(database_urls: TestDatabase) -> None:
+    """The tests' own server forgets, and says so; without that word it is refused."""
+    database = Database(database_urls.server)
+    with database.engine.connect() as connection:
+        _check(connection)
+        connection.execute(text("SET tessera.throw_away = 'no'"))
+        with pytest.raises(DatabaseUnfit, match="fsync, full_page_writes, synchronous_commit must be on"):
+            _check(connection)
+    database.close()
+
+
+def test_columns_of_the_books_may_not_be_granted_either(database_urls: TestDatabase) -> None:
+    with psycopg.connect(database_urls.owner) as owner:
+        owner.execute("GRANT UPDATE (points) ON transaction TO tessera_server")
+    with pytest.raises(DatabaseUnfit, match="Revoke UPDATE"):
+        check(database_urls.server)
 
 
 def test_an_empty_database_says_how_to_migrate(empty_database_urls: TestDatabase) -> None:

@@ -233,3 +233,86 @@ def test_meaning_leaves_out_pin_clock_and_trace_and_nothing_else() -> None:
     ]  # fmt: skip
     meanings = {meaning_of(replace(redeem, **change)) for change in changes}
     assert len(meanings | {meaning_of(redeem)}) == len(changes) + 1
+
+
+def test_meanings_never_change_for_requests_that_were_recorded() -> None:
+    """Pinned: a repeat of years ago is compared with these bytes."""
+    assert meaning_of(create_redeem()).hex() == "62fc3ae4bf240081ce0e61f1c4092618"
+    assert (
+        meaning_of(create_redeem(quantity=2, reference="order 7")).hex() == "c9597f592093ac3287b7ed78f5df5633"
+    )
+    assert meaning_of(create_redeem(service="cinema", amount=50)).hex() == "f7c1cedca58ef98a52b1609476cf9d67"
+    assert meaning_of(create_reversal(2, 1)).hex() == "82ec549d0927244f5a71bc8ea030cfd0"
+    grant = Grant(slot=1, account=1, terminal=0, txid=txid(1), funder=20, points=5, expires_on=TODAY)
+    assert meaning_of(grant).hex() == "f10cfec0ebfe532e18411074da8cab98"
+
+
+def test_a_value_cannot_pretend_to_be_another_field() -> None:
+    one_field = create_redeem(service="a10:quantity=2")
+    assert meaning_of(one_field) != meaning_of(create_redeem(service="a", quantity=2))
+
+
+# ---- at the edges -------------------------------------------------------------------------------
+
+
+def test_exactly_at_the_limit_and_on_the_last_day_is_allowed() -> None:
+    state = create_state((1_000, TODAY), limit_points=120, expires_on=TODAY)
+    assert one(state, create_redeem(1)).code is Code.APPROVED
+
+
+def test_more_points_than_one_posting_may_move_is_an_invalid_amount() -> None:
+    state = create_state((MAX_POINTS * 2, None))
+    state.prices[POS, "wash"] = replace(state.prices[POS, "wash"], points=10**9)
+    assert one(state, create_redeem(1, quantity=1_001)).code is Code.AMOUNT_INVALID
+    assert one(state, create_redeem(2, quantity=1_000)).code is Code.APPROVED
+
+
+def test_held_points_are_neither_taken_nor_counted() -> None:
+    state = create_state((100, None), (200, None))
+    state.lots[1, 1][1].held = 150
+    state.accounts[1, 1].held = 150
+    assert one(state, create_redeem(1, quantity=2)).code is Code.POINTS_INSUFFICIENT
+    assert one(state, create_redeem(2)).balance == 30
+    assert [lot.remaining for lot in state.lots[1, 1]] == [0, 180]
+
+
+def test_a_closed_account_gets_no_points() -> None:
+    grant = Grant(slot=1, account=1, terminal=0, txid=txid(1), funder=20, points=5)
+    assert one(create_state(account="closed"), grant).code is Code.ACCOUNT_CLOSED
+
+
+def test_a_tombstone_is_not_found_however_often_it_is_asked_for() -> None:
+    state = create_state((1_000, None))
+    for number in (8, 9):
+        assert one(state, create_status(number, 1, fence=True)).code is Code.NOT_FOUND
+
+
+def test_an_advice_or_a_grant_that_comes_again_for_something_else_is_an_error() -> None:
+    state = create_state((1_000, None))
+    one(state, create_redeem(1))
+    one(state, create_redeem(2))
+    assert one(state, create_reversal(3, 1)).detail == "reversed"
+    assert one(state, create_reversal(3, 2)).code is Code.TXID_REUSED
+    grant = Grant(slot=1, account=1, terminal=0, txid=txid(4), funder=20, points=5)
+    assert one(state, grant).code is Code.APPROVED
+    assert one(state, replace(grant, points=6)).code is Code.TXID_REUSED
+    assert one(state, replace(grant, funder=21)).code is Code.TXID_REUSED
+
+
+def test_a_reversal_takes_from_the_merchant_of_the_original() -> None:
+    state = create_state((1_000, None))
+    one(state, create_redeem(1))
+    state.terminals[POS] = replace(state.terminals[POS], merchant_id=99, store_id=98)
+    row = one(state, create_reversal(2, 1)).transaction
+    assert row is not None
+    assert (row.merchant_id, row.store_id) == (30, 31)
+    (entry,) = state.entries[1, 1, row.id]
+    assert (entry.from_side, entry.merchant_id) == ("merchant", 30)
+
+
+def test_a_reversal_of_itself_is_recorded_once_and_moves_nothing() -> None:
+    state = create_state((1_000, None))
+    (outcome,), writes = decide(state, [create_reversal(1, 1)])
+    assert (outcome.code, outcome.detail) == (Code.APPROVED, "never_seen")
+    assert [row.kind for row in writes.transactions] == ["reversal"]
+    assert one(state, create_reversal(1, 1)).recorded

@@ -31,7 +31,8 @@ CREATE TABLE business_day (
     opened_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
     closed_at TIMESTAMP WITH TIME ZONE,
     CONSTRAINT business_day_pkey PRIMARY KEY (date),
-    CONSTRAINT business_day_status_check CHECK (status IN ('open', 'closed'))
+    CONSTRAINT business_day_status_check CHECK (status IN ('open', 'closed')),
+    CONSTRAINT business_day_closed_at_check CHECK ((status = 'closed') = (closed_at IS NOT NULL))
 );
 
 CREATE UNIQUE INDEX business_day_open_key ON business_day (status) WHERE status = 'open';
@@ -163,9 +164,9 @@ CREATE TABLE price (
     min_points BIGINT,
     max_points BIGINT,
     CONSTRAINT price_pkey PRIMARY KEY (id),
-    CONSTRAINT price_amounts_check CHECK (points > 0 AND settlement_minor >= 0),
+    CONSTRAINT price_amounts_check CHECK (points BETWEEN 1 AND 1000000000 AND settlement_minor BETWEEN 0 AND 1000000000),
     CONSTRAINT price_currency_check CHECK (length(currency) = 3),
-    CONSTRAINT price_open_check CHECK (CASE WHEN open THEN points = 1 AND min_points > 0 AND min_points <= max_points ELSE min_points IS NULL AND max_points IS NULL END),
+    CONSTRAINT price_open_check CHECK (CASE WHEN open THEN points = 1 AND min_points > 0 AND max_points BETWEEN min_points AND 1000000000 ELSE min_points IS NULL AND max_points IS NULL END),
     CONSTRAINT price_overlap EXCLUDE USING gist (merchant_id WITH =, service_id WITH =, during WITH &&),
     CONSTRAINT price_merchant_id_fkey FOREIGN KEY(merchant_id) REFERENCES organisation (id),
     CONSTRAINT price_service_id_fkey FOREIGN KEY(service_id) REFERENCES service (id)
@@ -247,7 +248,7 @@ CREATE TABLE transaction (
     CONSTRAINT transaction_pkey PRIMARY KEY (slot, account_id, id),
     CONSTRAINT transaction_kind_check CHECK (kind IN ('redeem', 'reversal', 'tombstone', 'grant')),
     CONSTRAINT transaction_points_check CHECK (points >= 0 AND (code = 0 OR points = 0)),
-    CONSTRAINT transaction_redeem_check CHECK (kind <> 'redeem' OR code <> 0 OR (points > 0 AND price_id IS NOT NULL AND merchant_id IS NOT NULL AND settlement_minor >= 0)),
+    CONSTRAINT transaction_redeem_check CHECK (kind <> 'redeem' OR code <> 0 OR (points > 0 AND settlement_minor >= 0 AND num_nulls(price_id, service_id, quantity, card_id, merchant_id, store_id, settlement_minor, currency, balance) = 0)),
     CONSTRAINT transaction_reverses_check CHECK (reverses IS NULL OR (kind = 'reversal' AND points > 0)),
     CONSTRAINT transaction_meaning_check CHECK (length(meaning) = 16),
     CONSTRAINT transaction_slot_account_id_terminal_id_txid_key UNIQUE (slot, account_id, terminal_id, txid),
