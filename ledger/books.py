@@ -34,7 +34,7 @@ from ledger.postings import (
     Writes,
 )
 
-__all__ = ["STATEMENTS", "NoOpenDay", "post", "stages"]
+__all__ = ["LOCK_ACCOUNTS", "STATEMENTS", "NoOpenDay", "post", "stages"]
 
 TRANSACTION_COLUMNS = {
     "slot": "int2", "account_id": "int8", "id": "int8", "terminal_id": "int8", "txid": "uuid", "kind": "text",

@@ -116,6 +116,7 @@ class Database:
             max_overflow=0,
             pool_pre_ping=True,
             pool_timeout=5,
+            hide_parameters=True,  # they hold PIN verifiers, and errors are logged
             isolation_level="READ COMMITTED",  # the books lock first and read in later statements
             connect_args={"connect_timeout": 5, "options": SESSION},
         )

@@ -12,7 +12,7 @@ from typing import Protocol
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from ledger.books import NoOpenDay, stages
+from ledger.books import LOCK_ACCOUNTS, stages
 from ledger.postings import Outcome, Request
 from txserver.pipeline import DatabaseGone, Pipeline, StatementFailed
 
@@ -20,20 +20,14 @@ __all__ = ["Batcher", "BatcherMetrics", "NotRecorded"]
 
 MAX_BATCH = 256  # postings in one transaction: locks are held for milliseconds, and one more is no cheaper
 MAX_WAITING = 8_192  # postings that wait: some seconds of work; beyond that "repeat later" is more honest
-RETRIES = 3  # of one posting that lost a deadlock or the turn of the business day
 SINGLE_SECONDS = 5  # for posting a failed batch one by one: beyond that the rest is told to repeat
 RECONNECT_SECONDS = 0.5  # between attempts; meanwhile every posting is told at once that it was not recorded
 
-# Serialization failure, deadlock. Not "lock not available": who waited a second for a lock has made
-# everyone else wait, and must come again.
-_RETRYABLE = frozenset({"40001", "40P01"})
-
-
-def _passes(error: Exception) -> bool:
-    """Whether the same posting may succeed at once: it lost a deadlock, or the day just turned."""
-    return isinstance(error, NoOpenDay) or (
-        isinstance(error, StatementFailed) and error.sqlstate in _RETRYABLE
-    )
+# An account whose lock somebody else holds is left alone for a while, doubling to a minute: each look
+# at it keeps everyone waiting for as long as a lock is waited for.
+STUCK_SECONDS = 2.0
+STUCK_SECONDS_MOST = 60.0
+_ACCOUNT_LOCKED = (LOCK_ACCOUNTS.name, "55P03")  # lock not available
 
 
 def _first_line(error: Exception) -> str:
@@ -80,11 +74,16 @@ class Batcher:
         self._wake = trio.Event()
         self._pipeline: Pipeline | None = None
         self._connect_not_before = float("-inf")
+        # (slot, account) -> when it may be tried again, and how long it was left alone
+        self._stuck: dict[tuple[int, int], tuple[float, float]] = {}
         self._stopping = False
 
     async def post(self, request: Request) -> Outcome:
         """The outcome, once it is committed. Raises NotRecorded."""
         if self._stopping or len(self._waiting) >= MAX_WAITING:
+            raise NotRecorded
+        until, _ = self._stuck.get((request.slot, request.account), (0.0, 0.0))
+        if trio.current_time() < until:
             raise NotRecorded
         waiter = _Waiter(request)
         self._waiting.append(waiter)
@@ -137,6 +136,9 @@ class Batcher:
         outcomes = await pipeline.run(stages([waiter.request for waiter in batch], self._now()))
         for waiter, outcome in zip(batch, outcomes, strict=True):
             waiter.outcome = outcome
+        if self._stuck:
+            for waiter in batch:
+                self._stuck.pop((waiter.request.slot, waiter.request.account), None)
 
     async def _one_by_one(self, batch: list[_Waiter], error: Exception) -> None:
         """The batch failed as a whole: find the one that is guilty, so that the others do not suffer."""
@@ -151,21 +153,22 @@ class Batcher:
             waiter.done.set()
 
     async def _one(self, waiter: _Waiter) -> None:
-        for turn in range(RETRIES):
-            pipeline = await self._connected()
-            if pipeline is None:
-                return
-            try:
-                await self._attempt(pipeline, [waiter])
-            except DatabaseGone as gone:
-                self._lose(gone)
-                return
-            except Exception as error:  # noqa: BLE001 - as above; it is logged, and the terminal repeats
-                if not _passes(error) or turn == RETRIES - 1:
-                    self._log.exception("posting_failed", kind=waiter.request.kind)
-                    return
-            else:
-                return
+        pipeline = await self._connected()
+        if pipeline is None:
+            return
+        account = (waiter.request.slot, waiter.request.account)
+        try:
+            await self._attempt(pipeline, [waiter])
+        except DatabaseGone as gone:
+            self._lose(gone)
+        except StatementFailed as failure:
+            self._log.exception("posting_failed", kind=waiter.request.kind)
+            if (failure.statement, failure.sqlstate) == _ACCOUNT_LOCKED:
+                _, before = self._stuck.get(account, (0.0, 0.0))
+                pause = min(max(STUCK_SECONDS, before * 2), STUCK_SECONDS_MOST)
+                self._stuck[account] = (trio.current_time() + pause, pause)
+        except Exception:  # noqa: BLE001 - as above; it is logged, and the terminal repeats
+            self._log.exception("posting_failed", kind=waiter.request.kind)
 
     async def _connected(self) -> Pipeline | None:
         """The connection, made anew when it was lost; None while the database is away."""

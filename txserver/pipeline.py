@@ -23,9 +23,11 @@ _BEGIN = Statement("begin", "BEGIN ISOLATION LEVEL READ COMMITTED")
 _COMMIT = Statement("commit", "COMMIT")
 _ROLLBACK = Statement("rollback", "ROLLBACK")
 
-# Behind another's lock we wait a second and then post the rest without the one that is stuck.
+# Behind another's lock we wait half a second and then post the rest without the one that is stuck.
 # A server process that hangs inside a transaction loses its locks after ten.
-_SESSION = b"SET lock_timeout = '1s'; SET idle_in_transaction_session_timeout = '10s'; SET timezone = 'UTC'"
+_SESSION = (
+    b"SET lock_timeout = '500ms'; SET idle_in_transaction_session_timeout = '10s'; SET timezone = 'UTC'"
+)
 
 ANSWER_SECONDS = 20  # a stage takes milliseconds; after this the connection is taken for dead
 
@@ -42,8 +44,9 @@ class DatabaseGone(Exception):
 class StatementFailed(Exception):
     """The database refused a statement; the transaction was rolled back. `sqlstate` says why."""
 
-    def __init__(self, sqlstate: str, message: str) -> None:
-        super().__init__(f"{sqlstate}: {message}")
+    def __init__(self, statement: str, sqlstate: str, message: str) -> None:
+        super().__init__(f"{statement}: {sqlstate}: {message}")
+        self.statement = statement
         self.sqlstate = sqlstate
 
 
@@ -126,15 +129,15 @@ class Pipeline:
             connection.pipeline_sync()
             self.round_trips += 1
             with trio.fail_after(ANSWER_SECONDS):
-                results = await self._results()
+                results = await self._results([statement.name for statement, _ in calls])
         except (OperationalError, trio.TooSlowError) as error:
             raise DatabaseGone(str(error).strip() or "no answer") from error
         return [
             self._rows(statement.name, result) for (statement, _), result in zip(calls, results, strict=True)
         ]
 
-    async def _results(self) -> list[pq.abc.PGresult]:
-        """The results up to the sync. Raises StatementFailed for the first that is an error."""
+    async def _results(self, names: list[str]) -> list[pq.abc.PGresult]:
+        """The results of the named statements, up to the sync; StatementFailed for the first error."""
         connection = self._connection
         found: list[pq.abc.PGresult] = []
         failed: StatementFailed | None = None
@@ -153,9 +156,12 @@ class Pipeline:
             if result.status == pq.ExecStatus.PIPELINE_SYNC:
                 if failed is not None:
                     raise failed
+                if names[-1] == _COMMIT.name and found[-1].command_status != b"COMMIT":
+                    # What a failed transaction answers to COMMIT. It must never pass as one.
+                    raise StatementFailed(_COMMIT.name, "25P02", "the database rolled back instead")
                 return found
             if result.status not in _OK and result.status != pq.ExecStatus.PIPELINE_ABORTED:
-                failed = failed or _failure(result)
+                failed = failed or _failure(names[len(found)], result)
             found.append(result)
 
     def _rows(self, name: str, result: pq.abc.PGresult) -> Rows:
@@ -175,10 +181,10 @@ class Pipeline:
         return rows
 
 
-def _failure(result: pq.abc.PGresult) -> StatementFailed:
+def _failure(name: str, result: pq.abc.PGresult) -> StatementFailed:
     state = result.error_field(pq.DiagnosticField.SQLSTATE)
     text = result.error_field(pq.DiagnosticField.MESSAGE_PRIMARY)
-    return StatementFailed((state or b"?").decode(), (text or b"").decode(errors="replace"))
+    return StatementFailed(name, (state or b"?").decode(), (text or b"").decode(errors="replace"))
 
 
 def _connect(url: str) -> pq.abc.PGconn:
