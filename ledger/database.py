@@ -12,7 +12,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, text
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 __all__ = [
@@ -146,6 +146,11 @@ class Database:
             raise DatabaseUnfit(
                 f"The database cannot be reached: {str(error.orig).strip().splitlines()[0]}. "
                 "Check DATABASE_URL and that PostgreSQL is running."
+            ) from error
+        except ProgrammingError as error:
+            raise DatabaseUnfit(
+                f"The database cannot be used: {str(error.orig).strip().splitlines()[0]}. DATABASE_URL should "
+                "name the role tessera_server or tessera_site of a migrated database."
             ) from error
 
 

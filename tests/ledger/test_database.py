@@ -105,6 +105,16 @@ def test_a_database_that_is_not_there_is_one_sentence() -> None:
     database.close()
 
 
+def test_a_role_without_rights_and_a_url_without_sense_are_one_sentence(
+    database_urls: TestDatabase,
+) -> None:
+    with psycopg.connect(database_urls.owner) as owner:
+        owner.execute("REVOKE SELECT ON alembic_version FROM tessera_site")
+    for url in (database_urls.site, f"{database_urls.server}&colour=green"):
+        with pytest.raises(DatabaseUnfit, match="cannot be used"):
+            check(url)
+
+
 def test_migrating_twice_is_harmless(database_urls: TestDatabase) -> None:
     migrate(database_urls.owner)
     check(database_urls.server)
