@@ -25,7 +25,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         Keyring.load(settings.secrets)
         database = Database(settings.database_url, pool_size=1)
         try:
-            database.check()
+            database.check("tessera_site")
         finally:
             database.close()  # the worker makes its own; no connection may cross into another process
     except (SettingsError, KeyringError, DatabaseUnfit) as error:

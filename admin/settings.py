@@ -3,7 +3,7 @@
 | variable          | meaning                                                   | default         |
 | ----------------- | --------------------------------------------------------- | --------------- |
 | DATABASE_URL      | PostgreSQL, as the role `tessera_site`                    | – (must be set) |
-| TESSERA_SECRETS   | folder of the secret files, mode 0700                     | – (must be set) |
+| TESSERA_SECRETS   | folder of the secret files, mode 0700                     | var/secrets     |
 | TESSERA_SITE_HOST | address to listen on                                      | 127.0.0.1       |
 | TESSERA_SITE_PORT | port to listen on; 0 takes a free one                     | 7170            |
 | TESSERA_SITE_URL  | address that people type, when a proxy with TLS is before | –               |
@@ -45,7 +45,7 @@ class Settings:
         """Settings from the variables above. SettingsError when one of them cannot be used."""
         return cls(
             database_url=_required(environment, "DATABASE_URL", "the address of the PostgreSQL database"),
-            secrets=Path(_required(environment, "TESSERA_SECRETS", "the folder of the secret files")),
+            secrets=Path(environment.get("TESSERA_SECRETS") or "var/secrets"),
             host=environment.get("TESSERA_SITE_HOST") or cls.host,
             port=_port(environment.get("TESSERA_SITE_PORT") or str(cls.port)),
             url=_url(environment.get("TESSERA_SITE_URL") or None),

@@ -217,8 +217,7 @@ def _reads(requests: Sequence[Request]) -> list[tuple[Statement, tuple[Any, ...]
     reversals = {(r.slot, r.account, r.terminal, r.original) for r in requests if isinstance(r, Reversal)}
     terminals = sorted({r.terminal for r in requests})
     sold = sorted({(r.terminal, r.service) for r in requests if isinstance(r, Redeem)})
-    # A reversal may need two rows: itself and a tombstone.
-    rows_needed = sum(2 if isinstance(r, Reversal) else 1 for r in requests)
+    rows_needed = sum(_rows_needed(r) for r in requests)
     lots_needed = sum(isinstance(r, Grant) for r in requests)
     account_columns = _columns(accounts, 2)
     return [
@@ -232,6 +231,19 @@ def _reads(requests: Sequence[Request]) -> list[tuple[Statement, tuple[Any, ...]
         (READ_PRICES, _columns(sold, 2)),
         (TAKE_IDS, (rows_needed, lots_needed)),
     ]
+
+
+def _rows_needed(request: Request) -> int:
+    """The most rows of `transaction` that a request may write: a reversal itself and a tombstone."""
+    match request:
+        case Reversal():
+            return 2
+        case Inquiry():
+            return 0
+        case Status():
+            return 1 if request.fence else 0
+        case _:
+            return 1
 
 
 def _state(now: datetime, requests: Sequence[Request], rows: list[Rows]) -> State:

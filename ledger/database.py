@@ -11,8 +11,8 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, text
-from sqlalchemy.exc import InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy import URL, Connection, create_engine, make_url, text
+from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 __all__ = [
@@ -38,6 +38,7 @@ SUPER_MEMBERS = """
 SELECT EXISTS (SELECT FROM pg_roles r
                WHERE (r.rolsuper OR r.rolbypassrls) AND pg_has_role(current_user, r.oid, 'MEMBER'))
 """
+PLAYS_ROLE = "SELECT pg_has_role(current_user, CAST(:role AS name), 'MEMBER')"
 MAY_REWRITE = """
 SELECT EXISTS (SELECT FROM unnest(ARRAY['transaction', 'entry', 'misuse']) AS t(name)
                WHERE has_table_privilege(current_user, quote_ident(name), 'UPDATE')
@@ -98,12 +99,22 @@ class Stage:
 Rows = list[tuple[Any, ...]]
 
 
-def psycopg_url(url: str) -> str:
-    """The same address with the driver that SQLAlchemy is to use."""
-    for prefix in ("postgresql://", "postgres://"):
-        if url.startswith(prefix):
-            return "postgresql+psycopg://" + url.removeprefix(prefix)
-    return url
+def psycopg_url(url: str) -> URL:
+    """The same address with the driver that SQLAlchemy is to use. DatabaseUnfit when it is none.
+
+    The address is not repeated in the error: it holds a password.
+    """
+    try:
+        address = make_url(url)
+        if address.drivername not in ("postgresql", "postgres", "postgresql+psycopg"):
+            raise ArgumentError("not PostgreSQL")
+    except (ArgumentError, ValueError) as error:
+        raise DatabaseUnfit(
+            "The address of the database is not one of PostgreSQL, such as "
+            "postgresql://tessera_server:password@host/tessera. Correct DATABASE_URL (for migrating: "
+            "DATABASE_OWNER_URL)."
+        ) from error
+    return address.set(drivername="postgresql+psycopg")
 
 
 class Database:
@@ -137,11 +148,16 @@ class Database:
         except (OperationalError, InterfaceError, PoolTimeout) as error:
             raise DatabaseAway(str(error).splitlines()[0]) from error
 
-    def check(self) -> None:
-        """Raise DatabaseUnfit unless server, role and schema are what the programs need."""
+    def check(self, role: str | None = None) -> None:
+        """Raise DatabaseUnfit unless server, role and schema are what the programs need.
+
+        `role` is the one that the program is to log in as, itself or by membership.
+        """
         try:
             with self.engine.connect() as connection:
                 _check(connection)
+                if role and not connection.execute(text(PLAYS_ROLE), {"role": role}).scalar_one():
+                    raise DatabaseUnfit(f"This program logs in as {role}; DATABASE_URL names another role.")
         except OperationalError as error:
             raise DatabaseUnfit(
                 f"The database cannot be reached: {str(error.orig).strip().splitlines()[0]}. "
@@ -149,8 +165,8 @@ class Database:
             ) from error
         except ProgrammingError as error:
             raise DatabaseUnfit(
-                f"The database cannot be used: {str(error.orig).strip().splitlines()[0]}. DATABASE_URL should "
-                "name the role tessera_server or tessera_site of a migrated database."
+                f"The database cannot be used: {str(error.orig).strip().splitlines()[0]}. DATABASE_URL "
+                "should name the role tessera_server or tessera_site of a migrated database."
             ) from error
 
 

@@ -28,6 +28,7 @@ from txserver.workers import parent_gone
 __all__ = ["Edge", "Server", "serve"]
 
 DAY_SECONDS = 20  # between looks at the calendar: the business date turns within this of its time
+ROLE = "tessera_server"
 POOL = 8  # pooled connections for logins, catalogues and histories
 SPARE = 2  # of them, for the health check and the calendar
 
@@ -66,7 +67,7 @@ async def serve(
     """
     database = Database(settings.database_url, pool_size=POOL)
     try:
-        await trio.to_thread.run_sync(database.check)
+        await trio.to_thread.run_sync(database.check, ROLE)
         day = await trio.to_thread.run_sync(_keep_day, database, edge, log)
         house = _furnish(settings, keyring, edge, log, database, day)
         with (

@@ -4,7 +4,7 @@ import pytest
 
 from admin.settings import Settings, SettingsError
 
-LEAST = {"DATABASE_URL": "postgresql://tessera_site:pass-word@db/tessera", "TESSERA_SECRETS": "var/secrets"}
+LEAST = {"DATABASE_URL": "postgresql://tessera_site:pass-word@db/tessera"}
 
 
 def test_what_is_not_named_has_a_default() -> None:
@@ -37,7 +37,6 @@ def test_the_password_of_the_database_is_not_shown() -> None:
     ("name", "value"),
     [
         ("DATABASE_URL", ""),
-        ("TESSERA_SECRETS", ""),
         ("TESSERA_SITE_PORT", "70000"),
         ("TESSERA_SITE_PORT", "-1"),
         ("TESSERA_SITE_PORT", "http"),

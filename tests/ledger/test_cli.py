@@ -1,5 +1,7 @@
 """`python -m ledger`: what an operator runs by hand."""
 
+from pathlib import Path
+
 import psycopg
 import pytest
 
@@ -42,3 +44,33 @@ def test_a_database_that_is_away_is_one_sentence(capsys: pytest.CaptureFixture[s
     url = "postgresql://tessera_server:x@127.0.0.1:1/tessera"
     assert main(["invariants"], {"DATABASE_URL": url}) == 2
     assert capsys.readouterr().err.startswith("The database cannot be reached: ")
+
+
+def test_keys_are_made_once_and_a_missing_one_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "secrets"
+    environment = {"TESSERA_SECRETS": str(folder)}
+    assert main(["keys"], environment) == 0
+    assert "Made the keys" in capsys.readouterr().out
+    made = {path.name: path.read_text() for path in folder.iterdir()}
+    assert main(["keys"], environment) == 0
+    assert capsys.readouterr().out == "All keys are there.\n"
+    (folder / "card.key").unlink()
+    assert main(["keys"], environment) == 2
+    assert "card.key is missing. Restore it" in capsys.readouterr().err
+    del made["card.key"]
+    assert {path.name: path.read_text() for path in folder.iterdir()} == made
+
+
+@pytest.mark.parametrize("url", ["nonsense", "mysql://a:geheim@c/d", "postgresql://u:geheim@127.0.0.1:abc/x"])
+@pytest.mark.parametrize(
+    ("command", "name"), [("migrate", "DATABASE_OWNER_URL"), ("invariants", "DATABASE_URL")]
+)
+def test_an_address_of_no_sense_is_one_sentence_without_the_password(
+    command: str, name: str, url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([command], {name: url}) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("The address of the database is not one of PostgreSQL")
+    assert "geheim" not in error

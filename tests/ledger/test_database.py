@@ -105,6 +105,18 @@ def test_a_database_that_is_not_there_is_one_sentence() -> None:
     database.close()
 
 
+def test_each_program_logs_in_as_its_own_role(database_urls: TestDatabase) -> None:
+    for url, right, wrong in (
+        (database_urls.server, "tessera_server", "tessera_site"),
+        (database_urls.site, "tessera_site", "tessera_server"),
+    ):
+        database = Database(url)
+        database.check(right)
+        with pytest.raises(DatabaseUnfit, match=f"logs in as {wrong}"):
+            database.check(wrong)
+        database.close()
+
+
 def test_a_role_without_rights_and_a_url_without_sense_are_one_sentence(
     database_urls: TestDatabase,
 ) -> None:
