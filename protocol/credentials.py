@@ -16,7 +16,7 @@ more. All numbers are big endian. Both texts stay in the alphanumeric mode of a 
 
 import hashlib
 import struct
-from base64 import b32decode, b32encode
+from base64 import b32encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -52,6 +52,12 @@ _ENROLMENT = struct.Struct(">B32s16s32sH")
 _CHECKSUM_BYTES = 4
 MAX_HOST_BYTES = 253
 """The longest name that the DNS knows."""
+
+# Base32's digits as those of int(…, 32), which is some twenty times faster than the base64 module; every
+# debit opens a token. What is no digit becomes one that int refuses.
+_TO_INT_DIGITS = dict.fromkeys(range(128), "!") | str.maketrans(
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", "0123456789ABCDEFGHIJKLMNOPQRSTUV"
+)
 
 # What scan guns and keyboards put around a token. Nothing else is overlooked.
 _WHITE = " \t\r\n"
@@ -191,14 +197,16 @@ def _from_base32(text: str, prefix: str) -> bytes:
     digits = text.removeprefix(prefix)
     if digits == text:
         raise CredentialError("form")
+    bits = len(digits) * 5
+    spare = bits % 8
     try:
-        raw = b32decode(digits + "=" * (-len(digits) % 8))
+        number = int(digits.translate(_TO_INT_DIGITS), 32)
     except ValueError:
         raise CredentialError("form") from None
-    # The last digit has spare bits; a token that differs there must not open.
-    if _to_base32(raw) != digits:
+    # Spare bits are zero and fewer than a digit has; a token that differs there must not open.
+    if spare >= 5 or number & ((1 << spare) - 1):
         raise CredentialError("form")
-    return raw
+    return (number >> spare).to_bytes(bits // 8, "big")
 
 
 def _aad(header: bytes) -> bytes:
