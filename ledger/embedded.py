@@ -35,6 +35,14 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
+from ledger.embedded_files import (
+    FolderError,
+    lives,
+    read_passwords,
+    reason,
+    remove_stale_socket,
+    write_private,
+)
 from ledger.embedded_seat import (
     EmbeddedPostgresError,
     LocateError,
@@ -54,6 +62,7 @@ OWNER = "tessera_owner"
 SERVER = "tessera_server"
 SITE = "tessera_site"
 SUPERUSER = "postgres"
+_ROLES = (SUPERUSER, OWNER, SERVER, SITE)
 
 _START_SECONDS = 300  # crash recovery of a large database takes minutes, not seconds
 _STOP_SECONDS = 30  # then SIGQUIT: no committed row is lost, the next start recovers
@@ -76,10 +85,6 @@ _FAST = {
     "full_page_writes": "off",
     "autovacuum": "off",
 }
-
-
-class FolderError(EmbeddedPostgresError):
-    """The folder cannot be used: not writable, or made by another major version."""
 
 
 class InUseError(EmbeddedPostgresError):
@@ -154,12 +159,20 @@ class EmbeddedPostgres:
             self._seat = choose_seat(self.folder, binaries)
             self._make_cluster(self._seat)
             self._socket = socket_folder(self.folder, self._seat)
+            remove_stale_socket(self._socket)  # the lock is ours: whoever made it is gone
             self._process = self._launch(self._seat, self._socket)
             self._await_ready(self._process, self._seat)
             self._make_roles()
         except OSError as error:
             self.stop()
             raise FolderError(f"cannot use the folder {self.folder}: {error.strerror or error}") from error
+        except psycopg.Error as error:
+            self.stop()
+            said = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            raise StartError(
+                f"the database in {self.folder} cannot be used: {said} (its log: {self.log});"
+                " when it is damaged, restore it from its backup"
+            ) from error
         except BaseException:
             self.stop()
             raise
@@ -212,6 +225,11 @@ class EmbeddedPostgres:
             )
 
     def _prepare_folder(self) -> None:
+        if self.folder.is_symlink() and not self.folder.exists():
+            raise FolderError(
+                f"{self.folder} is a link to {self.folder.readlink()}, which does not exist:"
+                " make that folder, or remove the link"
+            )
         if not self.folder.is_dir():
             self.folder.mkdir(parents=True)
             # Root's server runs as another account, which must be able to pass; data/ is closed anyway.
@@ -227,7 +245,7 @@ class EmbeddedPostgres:
             except BlockingIOError:
                 holder = os.pread(lock, 20, 0).decode("ascii", "replace").strip()
                 # A holder that was killed leaves a server that is shutting down: worth waiting for.
-                if _lives(holder) or time.monotonic() > give_up:
+                if lives(holder) or time.monotonic() > give_up:
                     os.close(lock)
                     raise InUseError(
                         f"a database server is running in {self.folder} already"
@@ -244,7 +262,7 @@ class EmbeddedPostgres:
         passwords = self.folder / "passwords.json"
         version_file = seat.data / "PG_VERSION"
         if version_file.exists():
-            version = version_file.read_text().strip()
+            version = version_file.read_text(errors="replace").strip()
             if version != seat.major:
                 raise FolderError(
                     f"the database in {seat.data} was made by PostgreSQL {version}, and this is PostgreSQL"
@@ -252,19 +270,26 @@ class EmbeddedPostgres:
                 )
             if not passwords.exists():
                 raise FolderError(f"{passwords} is missing, and the database in {seat.data} needs it")
-            self._passwords = json.loads(passwords.read_text())
+            self._passwords = read_passwords(passwords, _ROLES)
             seat.give(seat.data)
             (seat.data / "postmaster.pid").unlink(missing_ok=True)  # stale: the lock is ours
             return
         if seat.data.exists() and any(seat.data.iterdir()):
             raise FolderError(f"{seat.data} is not empty and holds no database; move it away")
-        self._passwords = {role: secrets.token_urlsafe(24) for role in (SUPERUSER, OWNER, SERVER, SITE)}
-        _write_private(passwords, json.dumps(self._passwords, indent=1) + "\n")
         partial = seat.data.with_name("data.partial")
+        if passwords.exists() and not partial.exists():
+            raise FolderError(
+                f"{seat.data} is missing, but {passwords} says that a database was there: mount its volume or"
+                f" restore its backup, or delete {self.folder} to begin anew without the data"
+            )
+        # In this order: passwords without data.partial are never those of a first start that was cut.
+        passwords.unlink(missing_ok=True)
         shutil.rmtree(partial, ignore_errors=True)
         seat.make_folder(partial)
+        self._passwords = {role: secrets.token_urlsafe(24) for role in _ROLES}
+        write_private(passwords, json.dumps(self._passwords, indent=1) + "\n")
         first = partial.with_name("first-password")
-        _write_private(first, self._passwords[SUPERUSER] + "\n")
+        write_private(first, self._passwords[SUPERUSER] + "\n")
         seat.give(first)
         try:
             self._initdb(seat, partial, first)
@@ -286,7 +311,7 @@ class EmbeddedPostgres:
             env=seat.environment, pass_fds=self._inherited(), start_new_session=True,
         )  # fmt: skip
         if made.returncode != 0:
-            raise StartError(f"initdb failed in {data}: {_reason(made.stdout.decode(errors='replace'))}")
+            raise StartError(f"initdb failed in {data}: {reason(made.stdout.decode(errors='replace'))}")
 
     def _launch(self, seat: Seat, socket: Path) -> subprocess.Popen[bytes]:
         # libpq and PostgreSQL agree on a list here; quotes keep a comma or a space in one name.
@@ -321,9 +346,9 @@ class EmbeddedPostgres:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(0.01)
                 said = self.log.read_bytes()[-4096:].decode(errors="replace")
-                raise StartError(f"PostgreSQL did not start: {_reason(said)} (the whole log: {self.log})")
+                raise StartError(f"PostgreSQL did not start: {reason(said)} (the whole log: {self.log})")
             with contextlib.suppress(FileNotFoundError):
-                lines = status_file.read_text().splitlines()
+                lines = status_file.read_text(errors="replace").splitlines()
                 if len(lines) >= 8 and lines[7].strip() == "ready":
                     return
         raise StartError(f"PostgreSQL was not ready after {_START_SECONDS} seconds (see {self.log})")
@@ -342,36 +367,3 @@ class EmbeddedPostgres:
             found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,)).fetchone()
         if found is None:
             self.create_database(DATABASE)
-
-
-def _lives(holder: str) -> bool:
-    """Whether the process with this id, a text from the lock file, is there and not a zombie."""
-    if not holder.isdigit():
-        return False
-    try:
-        os.kill(int(holder), 0)
-        state = Path("/proc", holder, "stat").read_text().rpartition(")")[2].split()[0]
-    except ProcessLookupError:
-        return False
-    except OSError:  # somebody else's, or a system without /proc
-        return True
-    return state not in "ZX"
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Write a file of mode 0600, whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    partial.unlink(missing_ok=True)
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-
-
-def _reason(said: str) -> str:
-    """The line of a log that says why, or its last one."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    telling = [line for line in lines if "FATAL" in line or "PANIC" in line or "error:" in line]
-    return (telling or lines or ["it said nothing"])[-1]

@@ -5,7 +5,18 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
-__all__ = ["TerminalSeat", "create_enrolment", "create_terminal", "enrol", "login", "revoke"]
+__all__ = [
+    "Invitation",
+    "TerminalSeat",
+    "count_named",
+    "create_enrolment",
+    "create_terminal",
+    "enrol",
+    "invitation",
+    "is_active",
+    "login",
+    "revoke",
+]
 
 INSERT = text(
     """INSERT INTO terminal (tenant_id, store_id, kind, name)
@@ -32,6 +43,12 @@ ACTIVATE = text(
     """UPDATE terminal SET public_key = :key, status = 'active', model = :model, software = :software,
               last_login_at = :now WHERE id = :terminal"""
 )
+INVITATION = text(
+    """SELECT t.store_id, e.used_at IS NULL AND e.expires_at > :now AND t.status <> 'revoked'
+       FROM enrolment e JOIN terminal t ON t.id = e.terminal_id WHERE e.id = :id"""
+)
+COUNT_NAMED = text("SELECT count(*) FROM terminal WHERE store_id = :store AND starts_with(name, :start)")
+IS_ACTIVE = text("SELECT EXISTS (SELECT FROM terminal WHERE public_key = :key AND status = 'active')")
 KEY_TAKEN = text("SELECT EXISTS (SELECT FROM terminal WHERE public_key = :key AND id <> :terminal)")
 LOGIN = text(
     """WITH known AS (
@@ -56,6 +73,14 @@ class TerminalSeat:
     store: str
 
 
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """An enrolment: of a terminal of which store, and whether a device may still use it."""
+
+    store_id: int
+    open: bool
+
+
 def create_terminal(connection: Connection, *, store: int, kind: str, name: str) -> int:
     """A terminal of `store` (pos, phone or counter), waiting for its device. Returns its id."""
     new: int = connection.execute(INSERT, {"store": store, "kind": kind, "name": name}).scalar_one()
@@ -69,6 +94,24 @@ def create_enrolment(
     connection.execute(
         INSERT_ENROLMENT, {"id": enrolment_id, "terminal": terminal, "expires_at": expires_at}
     ).scalar_one()
+
+
+def invitation(connection: Connection, enrolment_id: bytes, now: datetime) -> Invitation | None:
+    """The enrolment with this id, or None."""
+    row = connection.execute(INVITATION, {"id": enrolment_id, "now": now}).one_or_none()
+    return Invitation(*row) if row is not None else None
+
+
+def count_named(connection: Connection, store: int, start: str) -> int:
+    """How many terminals of a store have names that start so."""
+    count: int = connection.execute(COUNT_NAMED, {"store": store, "start": start}).scalar_one()
+    return count
+
+
+def is_active(connection: Connection, public_key: bytes) -> bool:
+    """Whether a terminal with this key may log in."""
+    active: bool = connection.execute(IS_ACTIVE, {"key": public_key}).scalar_one()
+    return active
 
 
 def revoke(connection: Connection, terminal: int) -> None:

@@ -1,6 +1,7 @@
 """The programs that `scripts/run` starts: each in a session of its own, with a log, ended in order."""
 
 import contextlib
+import errno
 import http.client
 import os
 import signal
@@ -8,12 +9,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ledger import child
 
-__all__ = ["Child", "HouseFailed", "await_page", "free_ports", "require_free"]
+__all__ = ["Child", "HouseFailed", "await_page", "free_ports", "require_different", "require_free"]
 
 ROOT = Path(__file__).resolve().parent.parent
 _LOG_BYTES = 16 * 1024 * 1024  # a longer log is put aside once, when the program starts again
@@ -37,12 +38,15 @@ class Child:
 
     def start(self, environment: Mapping[str, str], log: Path) -> None:
         """Start it, saying what it says into `log`. Its Ctrl-C comes from `stop`, not from the terminal."""
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):  # a log that cannot be put aside goes on being written
             if log.stat().st_size > _LOG_BYTES:
                 log.replace(log.with_suffix(".log.1"))
         self._log = log
         plan = {"parent": os.getpid(), "folder": str(ROOT)}
-        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise HouseFailed(f"cannot write the log {log}: {error.strerror}") from error
         try:
             self._process = subprocess.Popen(
                 child.command(plan, [sys.executable, *self._arguments]),
@@ -95,23 +99,54 @@ def status_of(host: str, port: int, path: str) -> int:
     connection = http.client.HTTPConnection(host, port, timeout=10)
     try:
         connection.request("GET", path)
-        return connection.getresponse().status
+        with connection.getresponse() as response:
+            return response.status
     finally:
         connection.close()
 
 
 def require_free(host: str, port: int, what: str, variable: str) -> None:
-    """Raise HouseFailed when nobody may listen on this port of ours, before anything is started."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
+    """Raise HouseFailed when nobody may listen on this port of ours, before anything is started.
+
+    `variable` is the setting of the port; the one of the host ends in HOST instead of PORT.
+    """
+    try:
+        addresses = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, kind, _, _, address in addresses:
+            _try_to_bind(family, kind, address)
+    except (OSError, UnicodeError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else "not a name of a host") or str(error)
+        number = error.errno if isinstance(error, OSError) else None
+        if number == errno.EADDRINUSE:
+            way = f"stop what uses it, or set {variable} to another port"
+        elif number == errno.EACCES:
+            way = f"set {variable} to a port from 1024 on"
+        else:  # an unknown name, or an address of another machine
+            way = f"set {variable.removesuffix('PORT')}HOST to an address of this machine"
+        raise HouseFailed(f"{what} cannot listen on {host}:{port} ({reason}): {way}") from error
+
+
+def require_different(places: Sequence[tuple[str, int, str]]) -> None:
+    """Raise HouseFailed when two of (host, port, variable) are the same port of the same address."""
+    for each, (host, port, variable) in enumerate(places):
+        for other_host, other_port, other in places[:each]:
+            overlap = host == other_host or {host, other_host} & {"", "0.0.0.0", "::"}
+            if port == other_port and overlap:
+                raise HouseFailed(f"{other} and {variable} are both {port}: give each a port of its own")
+
+
+def _try_to_bind(family: int, kind: int, address: tuple[object, ...]) -> None:
+    try:
+        probe = socket.socket(family, kind)
+    except OSError as error:
+        if error.errno == errno.EAFNOSUPPORT:  # a name with an IPv6 address on a machine without
+            return
+        raise
+    with probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise HouseFailed(
-                f"{what} cannot listen on {host}:{port} ({error.strerror}):"
-                f" stop what uses it, or set {variable} to another port"
-            ) from error
+        if family == socket.AF_INET6:
+            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        probe.bind(address)
 
 
 def free_ports(count: int) -> list[int]:

@@ -20,6 +20,7 @@ from ledger.keyring import Keyring
 from ledger.postings import Redeem
 from protocol.credentials import CardToken, seal
 from scripts.demonstration_record import Card, Demonstration, Login
+from scripts.demonstration_terminal import NAME, invite
 
 __all__ = ["load"]
 
@@ -42,7 +43,6 @@ MERCHANTS = (
 ENTERPRISES = ("Harbour Insurance 海港保险", "Lotus Bank 莲花银行")
 MEMBERS_EACH = 12
 PURCHASES = 40
-ENROLMENT_DAYS = 365  # a demonstration should still enrol its terminal when somebody comes back to it
 ZONE = ZoneInfo("Asia/Shanghai")
 
 
@@ -93,8 +93,8 @@ def _fill(connection: Connection, keyring: Keyring, now: datetime) -> Demonstrat
             )
             shops.append(_Shop(_enrolled_terminal(connection, store, f"POS {number}-{place}", now), sold))
             if not enrolment:
-                waiting = terminals.create_terminal(connection, store=store, kind="pos", name="POS emulator")
-                enrolment = _invite(connection, waiting, now)
+                waiting = terminals.create_terminal(connection, store=store, kind="pos", name=NAME)
+                enrolment = invite(connection, waiting, now)
     holders = _holders(connection, keyring, tenants, today, now)
     _purchases(connection, keyring, shops, holders, now)
     first = holders[0]
@@ -126,20 +126,12 @@ def _agree(
             )
 
 
-def _invite(connection: Connection, terminal: int, now: datetime) -> bytes:
-    enrolment_id = os.urandom(16)
-    terminals.create_enrolment(
-        connection, terminal, enrolment_id=enrolment_id, expires_at=now + timedelta(days=ENROLMENT_DAYS)
-    )
-    return enrolment_id
-
-
 def _enrolled_terminal(connection: Connection, store: int, name: str, now: datetime) -> int:
     """A terminal whose device is imagined: nobody holds the private key that belongs to its public one."""
     terminal = terminals.create_terminal(connection, store=store, kind="pos", name=name)
     terminals.enrol(
         connection,
-        enrolment_id=_invite(connection, terminal, now),
+        enrolment_id=invite(connection, terminal, now),
         public_key=os.urandom(32),
         model="imagined",
         software="0",

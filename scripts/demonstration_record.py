@@ -11,6 +11,8 @@ import msgspec
 
 __all__ = ["Card", "Demonstration", "Login", "read_demonstration", "write_demonstration"]
 
+ENROLMENT_ID_BYTES = 16
+
 
 class Login(msgspec.Struct, frozen=True, kw_only=True):
     """Somebody who can log in at the site. `who` says it in words: "operator's staff"."""
@@ -50,6 +52,7 @@ def write_demonstration(path: Path, record: Demonstration) -> None:
 def read_demonstration(path: Path) -> Demonstration | None:
     """The record, None when there is none or it cannot be read: it is only for showing."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Demonstration)
-    except (OSError, msgspec.MsgspecError):
+        record = msgspec.json.decode(path.read_bytes(), type=Demonstration)
+        return record if len(bytes.fromhex(record.enrolment)) == ENROLMENT_ID_BYTES else None
+    except (OSError, ValueError, msgspec.MsgspecError):
         return None

@@ -41,7 +41,7 @@ class Stopped(BaseException):
 
 def _run(environment: Mapping[str, str]) -> int:
     with opened(Plan.from_environment(environment, ROOT / "var"), environment) as house:
-        print(welcome(house), flush=True)
+        _print(welcome(house))
         while True:
             house.require_running()
             time.sleep(_WATCH_SECONDS)
@@ -56,8 +56,19 @@ def _check(environment: Mapping[str, str]) -> int:
         folder.chmod(0o711)  # root's database runs as another account, which must be able to pass
         with opened(Plan.throw_away(folder), clean) as house:
             line = prove(house)
-        print(line, flush=True)
+        _print(line)
     return 0
+
+
+def _print(text: str) -> None:
+    """Say on stdout what was asked for. HouseFailed when nobody can hear it."""
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        # What is left in the buffer would be tried again at the end, with a second complaint.
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        raise HouseFailed(f"cannot write to standard output: {error.strerror}") from error
 
 
 def _on_signal(number: int, frame: FrameType | None) -> NoReturn:
@@ -71,6 +82,9 @@ def main(arguments: list[str], environment: Mapping[str, str]) -> int:
     parser = argparse.ArgumentParser(prog="./scripts/run", description="Run everything until Ctrl-C.")
     parser.add_argument("--check", action="store_true", help="throw-away data, one debit and its repeat")
     options = parser.parse_args(arguments)
+    if sys.stdout is None:
+        say("Tessera stopped: standard output is closed, and logins and addresses are printed there")
+        return 1
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _on_signal)
     try:
@@ -79,6 +93,9 @@ def main(arguments: list[str], environment: Mapping[str, str]) -> int:
         say("Stopped.")
         return 1 if options.check else 0
     except _EXPECTED as error:
+        say(f"Tessera stopped: {error}")
+        return 1
+    except OSError as error:  # a full disk, a folder for temporary files that is not there
         say(f"Tessera stopped: {error}")
         return 1
 

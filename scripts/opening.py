@@ -1,18 +1,24 @@
 """Opening the house: the database, the transaction server and the site, in order, and closing it again."""
 
+import contextlib
 import os
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
-from ledger.database import Database, Scope, is_empty, migrate
+import psycopg
+from sqlalchemy.exc import SQLAlchemyError
+
+from ledger.database import Database, DatabaseAway, DatabaseUnfit, Scope, is_empty, migrate
 from ledger.embedded import OWNER, SERVER, SITE, EmbeddedPostgres
 from ledger.keyring import Keyring
-from scripts.children import Child, HouseFailed, await_page, free_ports, require_free
+from scripts.children import Child, HouseFailed, await_page, free_ports, require_different, require_free
 from scripts.demonstration_record import Demonstration, read_demonstration, write_demonstration
+from scripts.demonstration_terminal import Device, device_state, renewed
 
 __all__ = ["House", "Plan", "opened", "reachable", "say"]
 
@@ -24,9 +30,11 @@ class Plan:
     folder: Path
     host: str
     port: int
+    health_host: str
     health_port: int
     site_host: str
     site_port: int
+    secrets: Path = field(repr=False)
     durable: bool = True
     server_url: str | None = field(default=None, repr=False)
     site_url: str | None = field(default=None, repr=False)
@@ -40,9 +48,11 @@ class Plan:
             folder=folder,
             host=environment.get("TESSERA_HOST") or "127.0.0.1",
             port=_port(environment, "TESSERA_PORT", 7171),
+            health_host=environment.get("TESSERA_HEALTH_HOST") or "127.0.0.1",
             health_port=_port(environment, "TESSERA_HEALTH_PORT", 7172),
             site_host=environment.get("TESSERA_SITE_HOST") or "127.0.0.1",
             site_port=_port(environment, "TESSERA_SITE_PORT", 7170),
+            secrets=Path(environment.get("TESSERA_SECRETS") or folder / "secrets").absolute(),
             server_url=server_url,
             site_url=environment.get("DATABASE_SITE_URL") or server_url,
             owner_url=environment.get("DATABASE_OWNER_URL") or None,
@@ -52,7 +62,9 @@ class Plan:
     def throw_away(cls, folder: Path) -> "Plan":
         """The plan of `scripts/run --check`: free ports, and a database that need not survive."""
         port, health_port, site_port = free_ports(3)
-        return cls(folder, "127.0.0.1", port, health_port, "127.0.0.1", site_port, durable=False)
+        host = "127.0.0.1"
+        secrets = folder / "secrets"
+        return cls(folder, host, port, host, health_port, host, site_port, secrets, durable=False)
 
 
 @dataclass(frozen=True)
@@ -62,6 +74,7 @@ class House:
     plan: Plan
     keyring: Keyring = field(repr=False)
     demonstration: Demonstration | None = field(repr=False)
+    device: Device
     database: EmbeddedPostgres | None
     children: tuple[Child, ...]
 
@@ -76,19 +89,20 @@ class House:
 @contextmanager
 def opened(plan: Plan, environment: Mapping[str, str]) -> Iterator[House]:
     """Start everything, in order; stop everything in the opposite order: programs, then database."""
-    require_free(plan.host, plan.port, "the transaction server", "TESSERA_PORT")
-    require_free("127.0.0.1", plan.health_port, "the transaction server's health page", "TESSERA_HEALTH_PORT")
-    require_free(plan.site_host, plan.site_port, "the site", "TESSERA_SITE_PORT")
-    _make_folders(plan.folder)
-    keyring = Keyring.create(plan.folder / "secrets", os.urandom)
+    _require_ports(plan)
+    for folder in (plan.folder, plan.folder / "log"):
+        _make_folder(folder)
+    _require_folder(plan.secrets)
     with ExitStack() as stack:
         database, server_url, site_url = _open_database(plan, stack)
-        demonstration = _demonstrate(plan, keyring, site_url) if database is not None else None
+        with _one_sentence(None if database is None else database.log):
+            keyring, demonstration, device = _open_books(plan, site_url, demonstrate=database is not None)
         common = {
             **environment,
-            "TESSERA_SECRETS": str(plan.folder / "secrets"),
+            "TESSERA_SECRETS": str(plan.secrets),
             "TESSERA_HOST": plan.host,
             "TESSERA_PORT": str(plan.port),
+            "TESSERA_HEALTH_HOST": plan.health_host,
             "TESSERA_HEALTH_PORT": str(plan.health_port),
             "TESSERA_SITE_HOST": plan.site_host,
             "TESSERA_SITE_PORT": str(plan.site_port),
@@ -99,13 +113,13 @@ def opened(plan: Plan, environment: Mapping[str, str]) -> Iterator[House]:
             Child("the transaction server", "txserver", "serve"),
             Child("the site", "admin", "serve"),
         )
-        house = House(plan, keyring, demonstration, database, (server, site))
+        house = House(plan, keyring, demonstration, device, database, (server, site))
         for child, url, log in ((server, server_url, "txserver.log"), (site, site_url, "admin.log")):
             say(f"Starting {child.name} …")
             stack.callback(_stop, child)
             child.start({**common, "DATABASE_URL": url}, plan.folder / "log" / log)
         for host, port, path in (
-            ("127.0.0.1", plan.health_port, "/health"),
+            (reachable(plan.health_host), plan.health_port, "/health"),
             (reachable(plan.site_host), plan.site_port, "/login"),
         ):
             status = await_page(host, port, path, house.require_running)
@@ -114,39 +128,98 @@ def opened(plan: Plan, environment: Mapping[str, str]) -> Iterator[House]:
         yield house
 
 
+def _require_ports(plan: Plan) -> None:
+    places = (
+        (plan.site_host, plan.site_port, "TESSERA_SITE_PORT", "the site"),
+        (plan.host, plan.port, "TESSERA_PORT", "the transaction server"),
+        (plan.health_host, plan.health_port, "TESSERA_HEALTH_PORT", "the transaction server's health page"),
+    )
+    require_different([(host, port, variable) for host, port, variable, _ in places])
+    for host, port, variable, what in places:
+        require_free(host, port, what, variable)
+
+
 def _open_database(plan: Plan, stack: ExitStack) -> tuple[EmbeddedPostgres | None, str, str]:
     """The embedded server, or None; the programs' URLs. The schema is the newest afterwards."""
     if plan.server_url is not None:
-        if plan.owner_url is None:
-            say("DATABASE_OWNER_URL is not set: the database is taken as it is, without migrating.")
-        else:
-            say("Migrating the database …")
-            migrate(plan.owner_url)
-        return None, plan.server_url, plan.site_url or plan.server_url
+        site_url = plan.site_url or plan.server_url
+        with _one_sentence(None):
+            if plan.owner_url is None:
+                say("DATABASE_OWNER_URL is not set: the database is taken as it is, without migrating.")
+            else:
+                say("Migrating the database …")
+                with _naming("DATABASE_OWNER_URL"):
+                    migrate(plan.owner_url)
+            for name, url, role in (
+                ("DATABASE_URL", plan.server_url, SERVER),
+                ("DATABASE_SITE_URL", site_url, SITE),
+            ):
+                with _naming(name), _database(url) as database:
+                    database.check(role)
+        return None, plan.server_url, site_url
     say("Starting the database …")
-    database = EmbeddedPostgres(plan.folder / "postgresql", durable=plan.durable)
-    stack.enter_context(database)
+    embedded = EmbeddedPostgres(plan.folder / "postgresql", durable=plan.durable)
+    stack.enter_context(embedded)
     stack.callback(say, "Stopping the database …")
     say("Migrating the database …")
-    migrate(database.url(OWNER))
-    return database, database.url(SERVER), database.url(SITE)
+    with _one_sentence(embedded.log):
+        migrate(embedded.url(OWNER))
+    return embedded, embedded.url(SERVER), embedded.url(SITE)
 
 
-def _demonstrate(plan: Plan, keyring: Keyring, site_url: str) -> Demonstration | None:
-    """Load the demonstration data when the database is empty; what to show of it, now or from then."""
-    path = plan.folder / "demonstration.json"
-    database = Database(site_url)
-    try:
+def _open_books(
+    plan: Plan, site_url: str, *, demonstrate: bool
+) -> tuple[Keyring, Demonstration | None, Device]:
+    """The keys, made only while there is nothing that old ones would open; and what to show of the data."""
+    with _database(site_url) as database:
         with database.transaction(Scope.everything()) as connection:
             empty = is_empty(connection)
+        keyring = Keyring.create(plan.secrets, os.urandom) if empty else Keyring.load(plan.secrets)
+        if not demonstrate:
+            return keyring, None, Device.NEW
+        path = plan.folder / "demonstration.json"
+        if empty:
+            from scripts import demonstration
+
+            say("Loading demonstration data …")
+            write_demonstration(path, demonstration.load(site_url, keyring))
+        shown = read_demonstration(path)
+        with database.transaction(Scope.everything()) as connection:
+            current = None if shown is None else renewed(connection, shown, datetime.now(UTC))
+            device = device_state(connection, plan.folder / "pos")
+        if current is not None and current != shown:
+            write_demonstration(path, current)
+    return keyring, current, device
+
+
+@contextmanager
+def _database(url: str) -> Iterator[Database]:
+    database = Database(url, pool_size=1)
+    try:
+        yield database
     finally:
         database.close()
-    if empty:
-        from scripts import demonstration
 
-        say("Loading demonstration data …")
-        write_demonstration(path, demonstration.load(site_url, keyring))
-    return read_demonstration(path)
+
+@contextmanager
+def _naming(variable: str) -> Iterator[None]:
+    """The ledger knows no settings of ours: say which of them named the database that is unfit."""
+    try:
+        yield
+    except DatabaseUnfit as error:
+        raise DatabaseUnfit(f"{variable}: {error}") from error
+
+
+@contextmanager
+def _one_sentence(log: Path | None) -> Iterator[None]:
+    """What PostgreSQL itself finds wrong, as HouseFailed: a damaged catalogue, a right that is missing."""
+    try:
+        yield
+    except (DatabaseAway, SQLAlchemyError, psycopg.Error) as error:
+        said = getattr(error, "orig", None) or error
+        line = next(iter(str(said).strip().splitlines()), type(said).__name__)
+        where = "" if log is None else f" (its log: {log})"
+        raise HouseFailed(f"the database cannot be used: {line}{where}") from error
 
 
 def _stop(child: Child) -> None:
@@ -154,10 +227,24 @@ def _stop(child: Child) -> None:
     child.stop()
 
 
-def _make_folders(folder: Path) -> None:
+def _require_folder(folder: Path) -> None:
+    """Raise HouseFailed when something else is where a folder is to be; nothing there is well."""
     try:
-        for each in (folder, folder / "log"):
-            each.mkdir(parents=True, exist_ok=True)
+        if folder.is_symlink() and not folder.exists():
+            raise HouseFailed(
+                f"{folder} is a link to {folder.readlink()}, which does not exist:"
+                " make that folder, or remove the link"
+            )
+        if folder.exists() and not folder.is_dir():
+            raise HouseFailed(f"{folder} is not a folder: move it away")
+    except OSError as error:
+        raise HouseFailed(f"cannot look at the folder {folder}: {error.strerror or error}") from error
+
+
+def _make_folder(folder: Path) -> None:
+    _require_folder(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
@@ -177,5 +264,7 @@ def reachable(host: str) -> str:
 
 
 def say(text: str) -> None:
-    """Progress, for people: on stderr, so that stdout holds only what was asked for."""
-    print(text, file=sys.stderr, flush=True)
+    """Progress, for people: on stderr, so that stdout holds only what was asked for. Lost when closed."""
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError):
+            print(text, file=sys.stderr, flush=True)

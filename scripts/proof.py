@@ -1,5 +1,6 @@
 """The proof of `scripts/run --check`: one debit over the socket, its repeat, and the site's login page."""
 
+import contextlib
 import json
 import os
 import time
@@ -56,7 +57,12 @@ async def _debit(house: House, code: str, card: Card) -> dict[str, object]:
     identity = await enrol(
         parse_enrolment_code(code), connect, folder=folder, random=os.urandom, now_ms=_now_ms
     )
-    terminal = Terminal(identity, PurchaseStore(folder), connect=connect, random=os.urandom, now_ms=_now_ms)
+    with contextlib.closing(PurchaseStore(folder)) as store:
+        terminal = Terminal(identity, store, connect=connect, random=os.urandom, now_ms=_now_ms)
+        return await _spend_twice(terminal, card)
+
+
+async def _spend_twice(terminal: Terminal, card: Card) -> dict[str, object]:
     async with open_terminal(terminal):
         _require(await terminal.ready(), "the terminal could not log in")
         before = (await terminal.balance(card.payload, pin=card.pin)).balance

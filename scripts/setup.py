@@ -182,9 +182,26 @@ def require_python() -> None:
     )
 
 
+def _require_streams() -> None:
+    """Nobody else's file may become number 0, 1 or 2; SetupFailed when stdout is closed."""
+    if sys.stdout is None:
+        raise SetupFailed("Standard output is closed; open it. / 标准输出已关闭；请打开后重试。")
+    for number in (0, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: most often this one
+            if nowhere == number:
+                os.set_inheritable(nowhere, True)
+            else:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+
+
 def start(kind: str, arguments: list[str]) -> None:
     """Set up, then become the environment's python with `arguments`, in the checkout's folder."""
     try:
+        _require_streams()
         require_python()
         python = Environment().ensure(kind)
     except SetupFailed as error:

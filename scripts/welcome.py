@@ -1,11 +1,14 @@
 """What `scripts/run` prints when everything answers: addresses, logins, and a command to try."""
 
 import shlex
+from itertools import count
+from pathlib import Path
 
 from protocol.credentials import enrolment_code
 from protocol.noise import KeyPair
 from protocol.session import Enrolment
 from scripts.demonstration_record import Demonstration
+from scripts.demonstration_terminal import Device
 from scripts.opening import House, reachable
 
 __all__ = ["enrolment_text", "welcome"]
@@ -29,8 +32,9 @@ def welcome(house: House) -> str:
         "Tessera is open.",
         f"  Site               http://{_shown(reachable(plan.site_host))}:{plan.site_port}/",
         f"  Terminals          {_shown(reachable(plan.host))}:{plan.port}",
-        f"  Health, metrics    http://127.0.0.1:{plan.health_port}/health",
+        f"  Health, metrics    http://{_shown(reachable(plan.health_host))}:{plan.health_port}/health",
         f"  Data and logs      {plan.folder}",
+        f"  Keys               {plan.secrets}",
     ]
     if house.demonstration is not None:
         lines += _demonstration(house, house.demonstration)
@@ -45,12 +49,25 @@ def _demonstration(house: House, shown: Demonstration) -> list[str]:
     if shown.cards:
         card = shown.cards[0]
         lines += ["", f"Spend points of {card.member} at an emulated POS, in another terminal window:"]
-        for arguments in (
-            ("enrol", enrolment_text(house, shown)),
-            ("redeem", "--card", card.payload, "--pin", card.pin, "--service", card.service),
-        ):
-            lines.append("  .venv/bin/python -m txserver pos " + shlex.join(arguments))
+        redeem = _pos("redeem", "--card", card.payload, "--pin", card.pin, "--service", card.service)
+        code = enrolment_text(house, shown)
+        if house.device is Device.ENROLLED:
+            lines += [redeem, "", "It is enrolled already; another device:"]
+            lines.append(_pos("enrol", code, "--device", f"var/{_free_device(house.plan.folder)}"))
+        elif house.device is Device.STRANGE:
+            lines += [_pos("enrol", "--replace", code), redeem]
+        else:
+            lines += [_pos("enrol", code), redeem]
     return lines
+
+
+def _pos(*arguments: str) -> str:
+    return "  .venv/bin/python -m txserver pos " + shlex.join(arguments)
+
+
+def _free_device(folder: Path) -> str:
+    """The name of a device folder in `folder` that nothing uses yet: pos-2, or the next."""
+    return next(name for number in count(2) if not (folder / (name := f"pos-{number}")).exists())
 
 
 def _shown(host: str) -> str:

@@ -20,11 +20,12 @@ from txserver.pos_desk import (
     FAULTS,
     JOURNAL,
     Desk,
+    Fault,
     at_work,
     become_terminal,
     chosen_purchase,
     known_fault,
-    known_here,
+    nothing_to_undo,
     opened_store,
     read_txid,
     sentence_of,
@@ -130,14 +131,23 @@ async def _redeem(args: argparse.Namespace, desk: Desk) -> int:
 
 async def _reverse(args: argparse.Namespace, desk: Desk) -> int:
     async with at_work(desk) as terminal:
-        txid = chosen_purchase(args.txid, desk, terminal, approved=True)
-        return _came_out(args, desk, terminal, await known_here(txid, desk, terminal.reverse(txid)))
+        purchase = chosen_purchase(args.txid, desk, terminal)
+        # A txid that is named may be taken back as often as a script likes. "last" must not become the
+        # one before, which is somebody else's.
+        needless = nothing_to_undo(purchase, desk, last=True) if args.txid == "last" else None
+        if needless is not None:
+            desk.say(needless)
+            if getattr(args, "json", False):
+                facts = {"txid": txid_text(purchase.txid), "state": purchase.state.value}
+                _print_line(desk, {"outcome": "refused", **facts})
+            return REFUSED
+        return _came_out(args, desk, terminal, await terminal.reverse(purchase.txid))
 
 
 async def _status(args: argparse.Namespace, desk: Desk) -> int:
     async with at_work(desk) as terminal:
-        txid = chosen_purchase(args.txid, desk, terminal, approved=False)
-        reply = await known_here(txid, desk, terminal.status(txid))
+        txid = chosen_purchase(args.txid, desk, terminal).txid
+        reply = await terminal.status(txid)
         _print(args, desk, receipts.status_receipt(txid, reply, terminal.identity, desk.texts), _facts(reply))
         return _exit_code(reply)
 
@@ -153,7 +163,9 @@ async def _balance(args: argparse.Namespace, desk: Desk) -> int:
 
 async def _history(args: argparse.Namespace, desk: Desk) -> int:
     credential, chip = _card(args)
-    pin = await _pin(args, desk)
+    pin = await _pin(args, desk, "ask.pin_needed")
+    if pin is None and desk.ask is not None:
+        raise Fault(desk.texts("fault.pin_needed"))
     async with at_work(desk) as terminal:
         reply = await terminal.history(
             credential, pin=pin, chip=chip, since=args.since, until=args.until, cursor=args.cursor
@@ -207,11 +219,11 @@ def _card(args: argparse.Namespace) -> tuple[str, bytes | None]:
     return read_card(args.card if args.card is not None else args.card_image), chip
 
 
-async def _pin(args: argparse.Namespace, desk: Desk) -> str | None:
+async def _pin(args: argparse.Namespace, desk: Desk, question: str = "ask.pin") -> str | None:
     """From the command line, the environment, or the clerk; None when nobody gives one."""
     if args.pin is not None or desk.pin is not None or desk.ask is None:
         return args.pin if args.pin is not None else desk.pin
-    return await desk.ask(desk.texts("ask.pin"), True) or None
+    return await desk.ask(desk.texts(question), True) or None
 
 
 def _came_out(args: argparse.Namespace, desk: Desk, terminal: Terminal, result: Result) -> int:
@@ -259,6 +271,10 @@ def _exit_code(reply: Reply) -> int:
 
 def _print(args: argparse.Namespace, desk: Desk, receipt: Receipt, facts: dict[str, Any]) -> None:
     if getattr(args, "json", False):
-        print(json.dumps(facts, ensure_ascii=False), file=desk.paper.file)
+        _print_line(desk, facts)
     else:
         desk.paper.print(panel(receipt))
+
+
+def _print_line(desk: Desk, facts: dict[str, Any]) -> None:
+    print(json.dumps(facts, ensure_ascii=False), file=desk.paper.file)

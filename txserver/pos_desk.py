@@ -6,13 +6,13 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import trio
 from rich.console import Console
 
 from protocol.credentials import CredentialError
 from protocol.errors import LocalProtocolError
+from txserver.pos_reasons import sentence, why
 from txserver.pos_texts import Texts
 from txserver.receipt import printable, txid_text
 from txserver.scan import ScanError, read_code
@@ -20,15 +20,14 @@ from txserver.terminal import Terminal, UnknownPurchase, Unreachable, open_termi
 from txserver.terminal_enrolment import EnrolmentFailed, enrol
 from txserver.terminal_identity import IdentityError, TerminalIdentity
 from txserver.terminal_link import Trouble
-from txserver.terminal_rules import State
+from txserver.terminal_rules import Purchase, State
 from txserver.terminal_store import PurchaseStore, StoreError
 
 __all__ = [
     "FAULTS", "JOURNAL", "Desk", "Fault", "at_work", "become_terminal", "chosen_purchase", "known_fault",
-    "known_here", "opened_store", "read_txid", "sentence_of",
+    "nothing_to_undo", "opened_store", "read_txid", "sentence_of",
 ]  # fmt: skip
 
-T = TypeVar("T")
 EXAMPLE_TXID = "019a7f3e-6c00-7abc-8def-0123456789ab"
 
 JOURNAL = 20
@@ -98,9 +97,11 @@ def sentence_of(fault: Exception, desk: Desk) -> str:
         case CredentialError():
             return texts("fault.card")
         case LocalProtocolError():
-            return texts("fault.request", why=fault)
-        case _:
+            return texts("fault.request", why=why(str(fault), texts))
+        case Fault():
             return printable(str(fault))
+        case _:
+            return sentence(str(fault), texts)
 
 
 def _unreachable(trouble: Trouble | None, desk: Desk) -> str:
@@ -108,8 +109,8 @@ def _unreachable(trouble: Trouble | None, desk: Desk) -> str:
     place = {"host": identity.host, "port": identity.port}
     if trouble is not None and trouble.kind == "closed" and trouble.detail == "closed":
         return desk.texts("fault.unreachable_handshake", **place)
-    why = desk.texts("no_reply") if trouble is None else printable(trouble.detail)
-    return desk.texts("fault.unreachable", **place, why=why)
+    reason = desk.texts("no_reply") if trouble is None else why(trouble.detail, desk.texts)
+    return desk.texts("fault.unreachable", **place, why=reason)
 
 
 @contextmanager
@@ -143,7 +144,7 @@ async def become_terminal(text: str, desk: Desk, *, replace: bool = False) -> Te
     try:
         code = read_code(text)
     except CredentialError as error:
-        raise Fault(desk.texts("fault.code", why=error.reason)) from None
+        raise Fault(desk.texts("fault.code", why=why(error.reason, desk.texts))) from None
     try:
         present = TerminalIdentity.load(desk.device)
     except IdentityError:
@@ -167,19 +168,30 @@ def read_txid(text: str, desk: Desk) -> bytes:
         raise Fault(desk.texts("fault.txid", txid=text, example=EXAMPLE_TXID)) from None
 
 
-def chosen_purchase(text: str, desk: Desk, terminal: Terminal, *, approved: bool) -> bytes:
-    """The txid that the clerk means: "last" is the latest purchase; with `approved`, the latest that was."""
-    if text != "last":
-        return read_txid(text, desk)
-    for purchase in terminal.recent(ALL):
-        if purchase.state is State.APPROVED or not approved:
-            return purchase.txid
-    raise Fault(desk.texts("fault.no_purchase"))
+def chosen_purchase(text: str, desk: Desk, terminal: Terminal) -> Purchase:
+    """The purchase that the clerk means: "last" is the newest one, however it came out. Fault."""
+    purchases = terminal.recent(ALL)
+    if text == "last":
+        if not purchases:
+            raise Fault(desk.texts("fault.no_purchase"))
+        return purchases[0]
+    txid = read_txid(text, desk)
+    for purchase in purchases:
+        if purchase.txid == txid:
+            return purchase
+    raise Fault(desk.texts("fault.unknown", txid=txid_text(txid)))
 
 
-async def known_here(txid: bytes, desk: Desk, answer: Awaitable[T]) -> T:
-    """The answer about a purchase. Fault when this terminal does not have it."""
-    try:
-        return await answer
-    except UnknownPurchase:
-        raise Fault(desk.texts("fault.unknown", txid=txid_text(txid))) from None
+def nothing_to_undo(purchase: Purchase, desk: Desk, *, last: bool) -> str | None:
+    """Why this purchase needs no reversal, for the clerk; None when it may have one.
+
+    `last`: it was not named, and the clerk may have meant an older one.
+    """
+    of_the_last = "last_" if last else ""
+    match purchase.state:
+        case State.REVERSED:
+            return desk.texts(f"fault.{of_the_last}reversed", txid=txid_text(purchase.txid))
+        case State.REFUSED | State.NEVER:
+            return desk.texts(f"fault.{of_the_last}not_done", txid=txid_text(purchase.txid))
+        case _:
+            return None

@@ -1,6 +1,7 @@
 """The emulated POS for people: a menu in the terminal window, one action after another."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 
 import trio
 from rich.panel import Panel
@@ -17,18 +18,18 @@ from txserver.pos_desk import (
     become_terminal,
     chosen_purchase,
     known_fault,
-    known_here,
+    nothing_to_undo,
     sentence_of,
 )
-from txserver.receipt import Receipt, panel, txid_text
+from txserver.pos_reasons import why
+from txserver.receipt import TAIL, Receipt, panel, service_name, txid_text
 from txserver.scan import read_card
 from txserver.terminal import Outcome, Result, Terminal, Unreachable
 from txserver.terminal_identity import IdentityError, TerminalIdentity
 
 __all__ = ["show"]
 
-TAIL = 4
-"""Letters of a card's token that tell two cards apart on the screen and open neither."""
+YES = ("y", "yes", "是")
 
 
 async def show(desk: Desk) -> int:
@@ -89,6 +90,7 @@ class _Screen:
         self._terminal = terminal
         self._card: str | None = None
         self._told = 0
+        self._names: dict[str, str] = {}
         self._actions: list[tuple[str, Callable[[], Awaitable[None]] | None]] = [
             ("menu.scan", self._scan),
             ("menu.redeem", self._redeem),
@@ -124,8 +126,8 @@ class _Screen:
         if terminal.online:
             line = texts("online")
         else:
-            why = terminal.trouble.detail if terminal.trouble is not None else texts("connecting")
-            line = texts("offline", why=receipts.printable(why))
+            trouble = terminal.trouble
+            line = texts("offline", why=why(trouble.detail, texts) if trouble else texts("connecting"))
         card = texts("no_card") if self._card is None else texts("card_shown", tail=self._card[-TAIL:])
         facts = [line, card]
         if terminal.unsettled:
@@ -153,7 +155,9 @@ class _Screen:
         # The clerk sees this one here; the menu need not tell it again.
         self._told = len(terminal.settled)
         self._print(
-            receipts.purchase_receipt(result, terminal.identity, self._texts, unsettled=terminal.unsettled)
+            receipts.purchase_receipt(
+                result, terminal.identity, self._texts, unsettled=terminal.unsettled, names=self._names
+            )
         )
         if result.outcome is Outcome.OFFLINE and terminal.trouble is not None:
             self._desk.say(sentence_of(Unreachable(terminal.trouble), self._desk))
@@ -167,22 +171,33 @@ class _Screen:
         assert self._card is not None
         return self._card
 
-    async def _pin(self) -> str | None:
-        return await _ask(self._desk, "ask.pin", hidden=True) or None
-
     async def _redeem(self) -> None:
         card = await self._shown_card()
         service = await self._choose_service()
-        much = await self._number("ask.amount" if service.open else "ask.quantity")
-        pin = await self._pin()
+        much = await self._number("ask.amount") if service.open else await self._number("ask.quantity", "1")
+        self._desk.say(self._spending(service, much))
+        pin = await _ask(self._desk, "ask.pin", hidden=True) or None
         if service.open:
             result = await self._terminal.redeem(card, service.code, pin=pin, amount=much)
         else:
             result = await self._terminal.redeem(card, service.code, pin=pin, quantity=much)
         self._print_result(result)
 
-    async def _choose_service(self) -> CatalogueItem:
+    def _spending(self, service: CatalogueItem, much: int) -> str:
+        """What the member is about to spend, before the PIN says yes to it."""
+        name = receipts.printable(service_name(service, self._texts))
+        if service.open:
+            return self._texts("spend", service=name, points=much)
+        price = service.points
+        return self._texts("spend_units", service=name, price=price, quantity=much, points=price * much)
+
+    async def _services(self) -> Sequence[CatalogueItem]:
         services = await self._terminal.catalogue()
+        self._names = {service.code: service_name(service, self._texts) for service in services}
+        return services
+
+    async def _choose_service(self) -> CatalogueItem:
+        services = await self._services()
         self._print(receipts.catalogue_receipt(services, self._terminal.identity, self._texts))
         if not services:
             raise Fault(self._texts("nothing"))
@@ -193,14 +208,17 @@ class _Screen:
                     return service
             self._desk.say(self._texts("not_a_choice"))
 
-    async def _number(self, key: str) -> int:
-        """A whole number; an empty answer is 1."""
+    async def _number(self, key: str, default: str = "") -> int:
+        """A whole number from 1; an empty answer is `default`."""
         while True:
-            text = await _ask(self._desk, key) or "1"
+            text = await _ask(self._desk, key) or default
             try:
-                return int(text)
+                number = int(text)
             except ValueError:
-                self._desk.say(self._texts("fault.number"))
+                number = 0
+            if number >= 1:
+                return number
+            self._desk.say(self._texts("fault.number"))
 
     async def _balance(self) -> None:
         reply = await self._terminal.balance(await self._shown_card())
@@ -208,16 +226,36 @@ class _Screen:
 
     async def _history(self) -> None:
         card = await self._shown_card()
-        reply = await self._terminal.history(card, pin=await self._pin())
+        pin = await _ask(self._desk, "ask.pin_needed", hidden=True)
+        if not pin:
+            raise Fault(self._texts("fault.pin_needed"))
+        reply = await self._terminal.history(card, pin=pin)
         self._print(receipts.history_receipt(reply, self._terminal.identity, self._texts))
 
     async def _reverse(self) -> None:
         text = await _ask(self._desk, "ask.reverse") or "last"
-        txid = chosen_purchase(text, self._desk, self._terminal, approved=True)
-        self._print_result(await known_here(txid, self._desk, self._terminal.reverse(txid)))
+        purchase = chosen_purchase(text, self._desk, self._terminal)
+        needless = nothing_to_undo(purchase, self._desk, last=text == "last")
+        if needless is not None:
+            raise Fault(needless)
+        await self._learn_names()
+        identity = self._terminal.identity
+        question = receipts.undo_question(purchase, identity, self._texts, names=self._names)
+        self._desk.voice.print(panel(question))
+        if (await _ask(self._desk, "ask.undo")).lower() not in YES:
+            self._desk.say(self._texts("kept"))
+            return
+        self._print_result(await self._terminal.reverse(purchase.txid))
+
+    async def _learn_names(self) -> None:
+        """The names of services, if they are to be had at once; a purchase is known by its code as well."""
+        if self._names or not self._terminal.online:
+            return
+        with suppress(Unreachable):
+            await self._services()
 
     async def _catalogue(self) -> None:
-        services = await self._terminal.catalogue()
+        services = await self._services()
         self._print(receipts.catalogue_receipt(services, self._terminal.identity, self._texts))
 
     async def _journal(self) -> None:

@@ -21,6 +21,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "title.status": ("STATUS", "交易状态"),
     "title.catalogue": ("SERVICES", "服务目录"),
     "title.journal": ("THIS TERMINAL'S PURCHASES", "本终端交易"),
+    "title.undo": ("TAKE THIS BACK?", "撤销这笔交易？"),
     "title.enrolled": ("ENROLLED", "登记成功"),
     "merchant": ("Merchant", "商户"),
     "store": ("Store", "门店"),
@@ -29,6 +30,8 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "day": ("Business date", "营业日"),
     "txid": ("Txid", "交易编号"),
     "service": ("Service", "服务"),
+    "card": ("Card", "卡"),
+    "state": ("State", "状态"),
     "approval": ("Approval", "授权号"),
     "points": ("Points", "积分"),
     "balance": ("Balance", "余额"),
@@ -73,11 +76,20 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "扫卡：粘贴二维码内容或图片路径",
     ),
     "ask.service": ("Number or code of the service", "服务序号或代码"),
-    "ask.quantity": ("Quantity", "数量"),
+    "ask.quantity": ("Quantity (Enter for 1)", "数量（回车为 1）"),
     "ask.amount": ("Points", "积分数"),
     "ask.pin": ("PIN (Enter for none)", "密码（无则直接回车）"),
+    "ask.pin_needed": ("PIN (history needs one; Enter to go back)", "密码（查询明细必须输入，回车返回）"),
+    "ask.undo": ("Take it back? (y/N)", "确认撤销？（y/N）"),
     "ask.choice": ("Choose", "请选择"),
     "ask.reverse": ("Txid to take back (Enter for the last one)", "要撤销的交易编号（回车为最近一笔）"),
+    # what is about to be spent
+    "spend": ("{service}: {points} points", "{service}：{points} 积分"),
+    "spend_units": (
+        "{service}: {price} × {quantity} = {points} points",
+        "{service}：{price} × {quantity} = {points} 积分",
+    ),
+    "kept": ("Nothing was changed.", "未作任何更改。"),
     # the menu
     "menu.scan": ("Scan a card", "扫卡"),
     "menu.redeem": ("Redeem points for a service", "积分消费"),
@@ -97,6 +109,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "welcome": ("This device is not a terminal yet.", "本设备尚未登记为终端。"),
     "goodbye": ("Goodbye.", "再见。"),
     "not_a_choice": ("Please choose one of the numbers.", "请输入所列序号。"),
+    # reasons
+    "why.protocol": ("unreadable data: {reason}", "收到无法识别的数据：{reason}"),
+    "why.unknown": ("{reason}", "原因（{reason}）"),
+    "why.sentence": ("{reason}", "出错（{reason}）"),
     # faults
     "fault.unreachable": (
         "The server at {host}:{port} does not answer ({why}).",
@@ -111,6 +127,20 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "本终端没有交易 {txid}（只保留两天）。",
     ),
     "fault.no_purchase": ("This terminal has no such purchase.", "本终端没有这样的交易。"),
+    "fault.last_reversed": (
+        "The last purchase {txid} is already taken back. To take back another one, name its txid.",
+        "最近一笔交易 {txid} 已撤销。若要撤销其他交易，请指明其交易编号。",
+    ),
+    "fault.last_not_done": (
+        "The last purchase {txid} spent nothing. To take back another one, name its txid.",
+        "最近一笔交易 {txid} 未消费积分，无需撤销。若要撤销其他交易，请指明其交易编号。",
+    ),
+    "fault.reversed": ("The purchase {txid} is already taken back.", "交易 {txid} 已撤销。"),
+    "fault.not_done": (
+        "The purchase {txid} spent nothing: there is nothing to take back.",
+        "交易 {txid} 未消费积分，无需撤销。",
+    ),
+    "fault.pin_needed": ("The history needs the card's PIN.", "查询明细必须输入密码。"),
     "fault.txid": (
         "{txid} is not a txid: it looks like {example}.",
         "{txid} 不是交易编号，其格式为 {example}。",
@@ -127,7 +157,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "{folder}（终端 {terminal}）还有待核对的交易，请先联网核对。",
     ),
     "fault.request": ("The request cannot be sent: {why}", "请求无法发送：{why}"),
-    "fault.number": ("A whole number, please.", "请输入整数。"),
+    "fault.number": ("A whole number, please, and at least 1.", "请输入不小于 1 的整数。"),
     # kinds of history and states of the journal
     "kind.redeem": ("Redeemed", "消费"),
     "kind.reversal": ("Reversed", "撤销"),

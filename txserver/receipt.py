@@ -2,9 +2,10 @@
 
 import unicodedata
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 from rich.cells import cell_len, set_cell_size
 from rich.panel import Panel
@@ -24,11 +25,19 @@ from txserver.terminal_rules import APPROVED_CODE, NOT_FOUND, Answer, Purchase, 
 
 __all__ = [
     "Receipt", "balance_receipt", "catalogue_receipt", "enrolment_receipt", "history_receipt",
-    "journal_receipt", "panel", "printable", "purchase_receipt", "status_receipt", "txid_text",
+    "journal_receipt", "panel", "printable", "purchase_receipt", "service_name", "status_receipt",
+    "txid_text", "undo_question",
 ]  # fmt: skip
 
 WIDTH = 48
 """Cells of a line: what a thermal printer of 80 mm prints, and a txid beside its label."""
+
+TAIL = 4
+"""Letters of a card's token that tell two cards apart on the screen and open neither."""
+
+_NO_NAMES: Mapping[str, str] = MappingProxyType({})
+
+_UNPRINTABLE = ("Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp")
 
 GOOD, BAD, WARNING, PLAIN = "green", "red", "yellow", "cyan"
 
@@ -45,9 +54,12 @@ class Receipt:
 
 
 def printable(text: str) -> str:
-    """A text from outside without control and format characters: it cannot move the cursor or hide a word."""
+    """A text from outside without control and format characters: it cannot move the cursor or hide a word.
+
+    Nor does it break a line: U+2028 and U+2029 are no control characters, but do just that.
+    """
     return "".join(
-        " " if unicodedata.category(character).startswith("C") else character for character in text
+        " " if unicodedata.category(character) in _UNPRINTABLE else character for character in text
     )
 
 
@@ -70,9 +82,17 @@ def _head(identity: TerminalIdentity, texts: Texts) -> list[tuple[str, str] | st
 
 
 def purchase_receipt(
-    result: Result, identity: TerminalIdentity, texts: Texts, *, unsettled: int = 0
+    result: Result,
+    identity: TerminalIdentity,
+    texts: Texts,
+    *,
+    unsettled: int = 0,
+    names: Mapping[str, str] = _NO_NAMES,
 ) -> Receipt:
-    """How a purchase or a reversal came out, and what that means for the clerk."""
+    """How a purchase or a reversal came out, and what that means for the clerk.
+
+    `names`: of services by their code, as far as they are known.
+    """
     lines = _head(identity, texts)
     answer = result.answer
     if answer is not None:
@@ -80,7 +100,7 @@ def purchase_receipt(
     if result.txid is not None:
         lines.append((texts("txid"), txid_text(result.txid)))
     if result.service is not None:
-        lines.append((texts("service"), result.service))
+        lines.append((texts("service"), names.get(result.service, result.service)))
     if answer is not None:
         lines += _answer_lines(answer, texts)
     if result.outcome is Outcome.OFFLINE and unsettled:
@@ -89,6 +109,31 @@ def purchase_receipt(
         lines += ["", texts(f"means.{result.outcome.value}")]
     title = texts(f"title.{result.outcome.value}")
     return Receipt(title, _TONES.get(result.outcome, WARNING), tuple(lines))
+
+
+def service_name(service: CatalogueItem, texts: Texts) -> str:
+    """What a service is called in the language of the texts."""
+    return (service.name_zh if texts.chinese else service.name) or service.code
+
+
+def undo_question(
+    purchase: Purchase, identity: TerminalIdentity, texts: Texts, *, names: Mapping[str, str] = _NO_NAMES
+) -> Receipt:
+    """What would be taken back, for the clerk to look at before."""
+    request, answer = purchase.request, purchase.answer
+    lines = _head(identity, texts)
+    lines += [
+        (texts("time"), _time(request.at)),
+        (texts("service"), names.get(request.service, request.service)),
+    ]
+    if answer is not None:
+        lines.append((texts("points"), f"{answer.points}"))
+    lines += [
+        (texts("card"), f"…{request.credential[-TAIL:]}"),
+        (texts("txid"), txid_text(purchase.txid)),
+        (texts("state"), texts(f"state.{purchase.state.value}")),
+    ]
+    return Receipt(texts("title.undo"), WARNING, tuple(lines))
 
 
 def _answer_lines(answer: Answer, texts: Texts) -> list[tuple[str, str] | str]:
@@ -170,7 +215,7 @@ def catalogue_receipt(services: Sequence[CatalogueItem], identity: TerminalIdent
     """What is sold here, numbered as the screen's questions count."""
     lines = _head(identity, texts)
     for number, item in enumerate(services, start=1):
-        lines.append((f"{number:>2} {item.name_zh if texts.chinese else item.name}", item.code))
+        lines.append((f"{number:>2} {service_name(item, texts)}", item.code))
         if not item.open:
             price = texts("fixed_price", points=item.points, unit=item.unit)
         elif item.min_points is None or item.max_points is None:

@@ -7,6 +7,7 @@ in it; card tokens are, for as long as a status or a reversal may need them.
 
 import os
 import sqlite3
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,7 +40,7 @@ _WRITE_STAN = "INSERT INTO number VALUES ('stan', ?) ON CONFLICT (name) DO UPDAT
 _READ_STAN = "SELECT value FROM number WHERE name = 'stan'"
 _READ = "SELECT body FROM purchase WHERE txid = ?"
 _READ_UNFINISHED = "SELECT body FROM purchase WHERE NOT final ORDER BY txid"
-_READ_RECENT = "SELECT body FROM purchase ORDER BY txid DESC LIMIT ?"
+_READ_RECENT = "SELECT body FROM purchase ORDER BY made_at DESC, txid DESC LIMIT ?"
 _FORGET = "DELETE FROM purchase WHERE final AND made_at < ?"
 
 
@@ -58,16 +59,28 @@ class PurchaseStore:
         with _faults(self._path):
             if folder is not None and self._path is not None:
                 _make_private(folder, self._path)
-            # autocommit: every statement is a transaction of its own unless one is begun.
-            self._connection = sqlite3.connect(self._path or ":memory:", timeout=0, isolation_level=None)
-            self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = FULL")
-            self._connection.execute("PRAGMA secure_delete = ON")
-            self._connection.execute(_TABLE)
-            self._connection.execute(_NUMBERS)
-            # Takes the lock now, and not at the first purchase.
-            self._connection.execute("INSERT OR IGNORE INTO number VALUES ('stan', 0)")
+            # autocommit: every statement is a transaction of its own unless one is begun. Any thread, because
+            # a store that was dropped is closed by whichever collects it; it is used in one.
+            self._connection = sqlite3.connect(
+                self._path or ":memory:", timeout=0, isolation_level=None, check_same_thread=False
+            )
+            self._give_back = weakref.finalize(self, self._connection.close)
+            try:
+                self._prepare()
+            except BaseException:
+                self._give_back()
+                raise
+
+    def _prepare(self) -> None:
+        """Take the files for this program alone, with their tables in them."""
+        self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = FULL")
+        self._connection.execute("PRAGMA secure_delete = ON")
+        self._connection.execute(_TABLE)
+        self._connection.execute(_NUMBERS)
+        # Takes the lock now, and not at the first purchase.
+        self._connection.execute("INSERT OR IGNORE INTO number VALUES ('stan', 0)")
 
     def write(self, purchase: Purchase, last_stan: int) -> None:
         """Add or replace a purchase, durable on return. StoreError when it is not."""
@@ -87,7 +100,7 @@ class PurchaseStore:
         return self._read(_READ_UNFINISHED)
 
     def recent(self, count: int) -> list[Purchase]:
-        """The latest `count`, newest first."""
+        """The latest `count`, newest first, by the time at which they were made."""
         return self._read(_READ_RECENT, (count,))
 
     def last_stan(self) -> int:
@@ -103,7 +116,7 @@ class PurchaseStore:
 
     def close(self) -> None:
         """Give the files back. Harmless when repeated."""
-        self._connection.close()
+        self._give_back()
 
     def _read(self, query: str, parameters: tuple[object, ...] = ()) -> list[Purchase]:
         with _faults(self._path):

@@ -1,6 +1,7 @@
 """The embedded PostgreSQL: what it makes, what it survives, and what it says when it cannot start."""
 
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -247,6 +248,72 @@ def test_lost_passwords_are_named(folder: Path) -> None:
     (folder / "passwords.json").unlink()
     with pytest.raises(FolderError, match=r"passwords\.json is missing"):
         create_server(folder).start()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"postgres": 5}', '{"postgres": "only this one"}', "\xff"])
+def test_damaged_passwords_are_named(folder: Path, text: str) -> None:
+    (folder / "data").mkdir(parents=True)
+    folder.chmod(0o711)
+    (folder / "data" / "PG_VERSION").write_text("18\n")
+    (folder / "passwords.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(FolderError, match=r"passwords\.json is damaged: .*restore it from its backup"):
+        create_server(folder).start()
+    assert (folder / "passwords.json").read_bytes() == text.encode("latin-1")
+
+
+def test_lost_data_are_not_replaced_by_an_empty_database(folder: Path) -> None:
+    """The folder of the data is a volume that was not mounted: gone, or empty."""
+    with create_server(folder):
+        pass
+    kept = (folder / "passwords.json").read_bytes()
+    shutil.rmtree(folder / "data")
+    for _ in range(2):
+        with pytest.raises(
+            FolderError, match=r"data is missing, but .*mount its volume or restore its backup"
+        ):
+            create_server(folder).start()
+        (folder / "data").mkdir(exist_ok=True)
+    assert list((folder / "data").iterdir()) == []
+    assert (folder / "passwords.json").read_bytes() == kept
+
+
+def test_a_first_start_that_was_cut_after_its_passwords_is_begun_anew(folder: Path) -> None:
+    (folder / "data.partial").mkdir(parents=True)
+    folder.chmod(0o711)
+    (folder / "passwords.json").write_text("{}")
+    with create_server(folder) as server:
+        assert answer(server.url(SITE), "SELECT 1") == 1
+
+
+def test_a_damaged_catalogue_is_one_sentence(folder: Path) -> None:
+    with create_server(folder) as server:
+        path = answer(server.url("postgres", "postgres"), "SELECT pg_relation_filepath('pg_class')")
+    catalogue = folder / "data" / str(path)
+    catalogue.write_bytes(b"\xff" * catalogue.stat().st_size)
+    with pytest.raises(StartError, match=r"cannot be used: .* \(its log: .*restore it from its backup"):
+        create_server(folder).start()
+
+
+def test_what_a_killed_server_left_beside_its_socket_is_no_hindrance(folder: Path) -> None:
+    """Its process id may be a zombie's, or that of another program of the same account."""
+    with create_server(folder) as server:
+        account = (folder / "data").stat().st_uid
+        socket = server.socket
+    with subprocess.Popen(["sleep", "60"], user=account if os.geteuid() == 0 else None) as other:
+        lock = socket / ".s.PGSQL.5432.lock"
+        lock.write_text(f"{other.pid}\n{folder / 'data'}\n0\n5432\n{socket}\n")
+        os.chown(lock, account, -1)
+        try:
+            with create_server(folder) as server:
+                assert answer(server.url(SITE), "SELECT 1") == 1
+        finally:
+            other.kill()
+
+
+def test_a_link_to_nowhere_is_named(tmp_path: Path) -> None:
+    (tmp_path / "postgresql").symlink_to(tmp_path / "gone")
+    with pytest.raises(FolderError, match=r"is a link to .*gone, which does not exist"):
+        create_server(tmp_path / "postgresql").start()
 
 
 def test_a_server_that_does_not_start_gives_its_reason(folder: Path) -> None:

@@ -95,3 +95,18 @@ def test_a_terminal_stands_in_a_store(connection: Connection) -> None:
     house = create_house(connection)
     with pytest.raises(NoResultFound):
         terminals.create_terminal(connection, store=house.merchant, kind="pos", name="POS")
+
+
+def test_an_invitation_tells_whether_it_is_still_open(connection: Connection) -> None:
+    house = create_house(connection)
+    _, enrolment_id = invited(connection, house)
+    key = os.urandom(32)
+    assert terminals.invitation(connection, os.urandom(16), NOW) is None
+    assert terminals.invitation(connection, enrolment_id, NOW) == terminals.Invitation(house.store, True)
+    late = terminals.invitation(connection, enrolment_id, NOW + timedelta(hours=1))
+    assert late == terminals.Invitation(house.store, False)
+    assert not terminals.is_active(connection, key)
+    enrol(connection, enrolment_id, key)
+    assert terminals.is_active(connection, key)
+    assert terminals.invitation(connection, enrolment_id, NOW) == terminals.Invitation(house.store, False)
+    assert terminals.count_named(connection, house.store, "POS") == 2

@@ -95,3 +95,12 @@ def test_an_old_python_is_said_in_two_languages(checkout: Path, monkeypatch: pyt
 @pytest.mark.parametrize("name", ["setup.py", "run", "test", "check"])
 def test_old_pythons_get_as_far_as_the_sentence_about_them(name: str) -> None:
     ast.parse((ROOT / "scripts" / name).read_text(encoding="utf-8"), feature_version=(3, 7))
+
+
+@pytest.mark.parametrize("program", ["run", "test", "check"])
+def test_a_closed_stdout_is_one_sentence(program: str) -> None:
+    command = f'"{sys.executable}" scripts/{program} >&-'
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Standard output is closed")
+    assert done.stderr.count("\n") == 1

@@ -9,7 +9,7 @@ import segno
 import trio
 from trio.testing import MockClock
 
-from protocol.messages import BalanceInquiry, CatalogueItem, Redeem, RedeemReply, Request
+from protocol.messages import BalanceInquiry, CatalogueItem, ConsumptionInquiry, Redeem, RedeemReply, Request
 from tests.txserver.pos_desk import Counter, create_code, create_counter, parse
 from tests.txserver.terminal_peer import CARD, PIN, Door, Fault, Peer, envelope
 from txserver import pos
@@ -121,6 +121,42 @@ async def test_reverse_the_last_purchase(peer: Peer, counter: Counter) -> None:
     assert peer.books.undone == {bytes.fromhex(second["txid"].replace("-", ""))}
     _, journal = await counter.json("journal")
     assert [one["state"] for one in journal["purchases"]] == ["reversed", "approved"]
+
+
+async def test_the_last_purchase_stays_the_last_when_it_is_taken_back(peer: Peer, counter: Counter) -> None:
+    _, older = await counter.json(*REDEEM)
+    _, newer = await counter.json(*REDEEM)
+    await counter.command("reverse", "last")
+    before = counter.paper.getvalue()
+    assert await counter.command("reverse", "last") == 1
+    assert f"The last purchase {newer['txid']} is already taken back" in counter.voice.getvalue()
+    assert counter.paper.getvalue() == before
+    code, facts = await counter.json("reverse", "last")
+    assert (code, facts) == (1, {"outcome": "refused", "txid": newer["txid"], "state": "reversed"})
+    assert len(peer.books.undone) == 1
+    # Whoever names a txid means it, and may say so twice.
+    for txid in (newer["txid"], older["txid"]):
+        code, facts = await counter.json("reverse", txid)
+        assert (code, facts["outcome"]) == (0, "reversed")
+    assert len(peer.books.undone) == 2
+
+
+async def test_the_last_purchase_may_be_one_that_was_refused(peer: Peer, counter: Counter) -> None:
+    await counter.command(*REDEEM)
+    peer.books.approve = False
+    await counter.command(*REDEEM)
+    assert await counter.command("reverse", "last") == 1
+    assert "spent nothing" in counter.voice.getvalue()
+    assert peer.books.undone == set()
+
+
+async def test_a_history_asks_for_its_pin(peer: Peer, counter: Counter) -> None:
+    """A script that gives none is answered by the server; a clerk is asked."""
+    assert await counter.command("history", "--card", CARD) == 0
+    counter.answers.append("")
+    assert await counter.command("history", "--card", CARD) == 2
+    assert "The history needs the card's PIN" in counter.voice.getvalue()
+    assert len(peer.seen(ConsumptionInquiry)) == 1
 
 
 async def test_the_journal_needs_no_server(peer: Peer, counter: Counter) -> None:

@@ -93,7 +93,7 @@ async def test_balance_catalogue_and_the_screen(database_urls: TestDatabase, tmp
         assert (await counter.json("balance", "--card", card))[1]["balance"] == 1_000
         services = (await counter.json("catalogue"))[1]["services"]
         assert {service["code"] for service in services} == {"wash", "cinema"}
-        assert await counter.screen("2", card, "cinema", "250", PIN, "3", "4", PIN, "5", "", "8") == 0
+        assert await counter.screen("2", card, "cinema", "250", PIN, "3", "4", PIN, "5", "", "y", "8") == 0
         for word in ("APPROVED", "BALANCE", "HISTORY", "REVERSED"):
             assert word in counter.paper.getvalue()
         assert house.books.posted(holder) == 1_000

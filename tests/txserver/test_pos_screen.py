@@ -7,9 +7,10 @@ import segno
 import trio
 from trio.testing import MockClock
 
-from protocol.messages import CatalogueItem, Redeem, ReversalAdvice
+from protocol.messages import CatalogueItem, ConsumptionInquiry, Redeem, ReversalAdvice
 from tests.txserver.pos_desk import Counter, create_code, create_counter
-from tests.txserver.terminal_peer import CARD, PIN, Door, Fault, Peer
+from tests.txserver.terminal_peer import CARD, PIN, Door, Fault, Peer, create_identity
+from txserver.receipt import txid_text
 from txserver.terminal_store import PurchaseStore
 
 SCAN, REDEEM, BALANCE, HISTORY, REVERSE, CATALOGUE, JOURNAL, QUIT = "12345678"
@@ -66,12 +67,88 @@ async def test_redeeming_asks_for_what_is_missing(peer: Peer, counter: Counter) 
 
 async def test_every_other_choice(peer: Peer, counter: Counter) -> None:
     await counter.screen(
-        BALANCE, CARD, HISTORY, PIN, CATALOGUE, REDEEM, "2", "", "", JOURNAL, REVERSE, "", "0", "x", QUIT
-    )
+        BALANCE, CARD, HISTORY, PIN, CATALOGUE, REDEEM, "2", "", "", JOURNAL,
+        REVERSE, "", "y", "0", "x", QUIT,
+    )  # fmt: skip
     for word in ("BALANCE", "HISTORY", "SERVICES", "PURCHASES", "REVERSED"):
         assert word in counter.paper.getvalue()
     assert len(peer.seen(ReversalAdvice)) == 1
     assert peer.books.owed() == set()
+
+
+async def test_nothing_is_taken_back_before_it_is_shown_and_agreed(peer: Peer, counter: Counter) -> None:
+    await counter.screen(REDEEM, CARD, "wash", "", "", REVERSE, "", "", REVERSE, "", "n", QUIT)
+    assert peer.seen(ReversalAdvice) == []
+    voice = counter.voice.getvalue()
+    (request,) = peer.seen(Redeem)
+    shown = voice[voice.index("TAKE THIS BACK?") :]
+    for word in (
+        "2027-01-15 08:00:00",
+        "Car wash",
+        " 30 ",
+        f"…{CARD[-4:]}",
+        txid_text(request.id),
+        "approved",
+    ):
+        assert word in shown
+    assert voice.count("Nothing was changed.") == 2
+    assert [question for question, _ in counter.questions].count("Take it back? (y/N)") == 2
+
+
+async def test_the_last_purchase_stays_the_last_when_it_is_taken_back(peer: Peer, counter: Counter) -> None:
+    """Twice Enter must not reach the purchase of the customer before."""
+    await counter.screen(REDEEM, CARD, "wash", "", "", REDEEM, "wash", "", "", QUIT)
+    older, newer = (request.id for request in peer.seen(Redeem))
+    await counter.screen(REVERSE, "", "y", REVERSE, "", QUIT)
+    assert peer.books.undone == {newer}
+    voice = counter.voice.getvalue()
+    assert f"The last purchase {txid_text(newer)} is already taken back" in voice
+    await counter.screen(REVERSE, txid_text(newer), REVERSE, txid_text(older), "YES", QUIT)
+    assert peer.books.undone == {older, newer}
+    assert f"The purchase {txid_text(newer)} is already taken back" in counter.voice.getvalue()
+
+
+async def test_a_last_purchase_that_was_refused_is_not_passed_over(peer: Peer, counter: Counter) -> None:
+    await counter.screen(REDEEM, CARD, "wash", "", "", QUIT)
+    peer.books.approve = False
+    await counter.screen(REDEEM, CARD, "wash", "", "", REVERSE, "", QUIT)
+    assert "spent nothing" in counter.voice.getvalue()
+    assert peer.books.undone == set()
+
+
+async def test_what_will_be_spent_is_shown_before_the_pin(
+    peer: Peer, counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    ask = Counter._ask
+
+    async def ask_and_look(self: Counter, question: str, hidden: bool) -> str:
+        if hidden:
+            seen.append(self.voice.getvalue().splitlines()[-1])
+        return await ask(self, question, hidden)
+
+    monkeypatch.setattr(Counter, "_ask", ask_and_look)
+    await counter.screen(REDEEM, CARD, "wash", "-3", "3", PIN, REDEEM, "cinema", "", "250", PIN, QUIT)
+    counter.language = "zh"
+    await counter.screen(REDEEM, CARD, "wash", "", PIN, REDEEM, "cinema", "40", PIN, QUIT)
+    assert seen == [
+        "Car wash: 30 × 3 = 90 points",
+        "Cinema: 250 points",
+        "洗车：30 × 1 = 30 积分",
+        "电影：40 积分",
+    ]
+    requests = [request for request in peer.seen(Redeem) if isinstance(request, Redeem)]
+    assert [(request.quantity, request.amount) for request in requests] == [
+        (3, None), (None, 250), (1, None), (None, 40),
+    ]  # fmt: skip
+
+
+async def test_a_history_without_a_pin_is_not_asked_for(peer: Peer, counter: Counter) -> None:
+    await counter.screen(HISTORY, CARD, "", HISTORY, PIN, QUIT)
+    assert [inquiry.pin for inquiry in peer.seen(ConsumptionInquiry)] == [PIN]  # type: ignore[attr-defined]
+    assert "The history needs the card's PIN" in counter.voice.getvalue()
+    hidden = [question for question, hidden in counter.questions if hidden]
+    assert hidden == ["PIN (history needs one; Enter to go back)"] * 2
 
 
 async def test_a_fault_is_told_and_the_menu_comes_back(counter: Counter) -> None:
@@ -122,3 +199,20 @@ async def test_in_chinese(counter: Counter) -> None:
     assert "洗车" in counter.paper.getvalue()
     assert "请选择" in counter.questions[0][0]
     assert "在线" in counter.voice.getvalue()
+    receipt = counter.paper.getvalue()
+    assert "洗车" in receipt[receipt.index("交易成功") :]
+
+
+async def test_why_there_is_no_line_is_said_in_chinese(
+    autojump_clock: MockClock, peer: Peer, tmp_path: Path
+) -> None:
+    counter = create_counter(peer, tmp_path / "pos", enrolled=False, language="zh")
+    peer.doors.extend([Door.REFUSED])
+    await counter.screen("rubbish", create_code(), "")
+    voice = counter.voice.getvalue()
+    assert "这不是登记码（内容不完整，或含有多余字符）。" in voice
+    assert "连不上服务器：原因（nobody listens），请用同一登记码重试。" in voice
+    create_identity().save(counter.folder)
+    peer.doors.extend([Door.CUT_AFTER_HANDSHAKE] * 200)
+    await counter.screen(QUIT)
+    assert "离线：服务器断开了连接" in counter.voice.getvalue()

@@ -5,7 +5,7 @@ import string
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
@@ -132,6 +132,7 @@ def test_prices_of_each_kind() -> None:
 
 
 @given(st.text(max_size=80), st.text(max_size=80))
+@example("", "\u2028")
 def test_whatever_is_printed_stays_in_the_frame(label: str, value: str) -> None:
     lines = printed(Receipt("T", "cyan", ((label, value), value, "")))
     assert {cell_len(line) for line in lines} == {WIDTH + 4}

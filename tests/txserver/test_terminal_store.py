@@ -1,7 +1,10 @@
 """The store of purchases: durable, private, one user at a time."""
 
+import gc
+import sqlite3
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -57,6 +60,7 @@ def test_unfinished_and_recent() -> None:
     ]  # fmt: skip
     assert [purchase.txid[0] for purchase in store.recent(2)] == [9, 8]
     assert store.find(bytes(16)) is None
+    store.close()
 
 
 def test_a_finished_purchase_is_forgotten_in_time_an_unfinished_one_never() -> None:
@@ -67,6 +71,7 @@ def test_a_finished_purchase_is_forgotten_in_time_an_unfinished_one_never() -> N
     assert len(store.recent(9)) == 2
     store.forget_before(1001 + KEEP_FINISHED_MS)
     assert [purchase.txid[0] for purchase in store.recent(9)] == [2]
+    store.close()
 
 
 def test_files_are_private(tmp_path: Path) -> None:
@@ -86,6 +91,47 @@ def test_a_second_user_is_told(tmp_path: Path) -> None:
     PurchaseStore(tmp_path).close()
 
 
+def test_a_dropped_store_gives_its_files_back(tmp_path: Path) -> None:
+    store = PurchaseStore(tmp_path)
+    connection = store._connection
+    del store
+    gc.collect()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        connection.execute("SELECT 1")
+
+
+def test_a_store_that_cannot_be_opened_leaves_nothing_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[sqlite3.Connection] = []
+    connect = sqlite3.connect
+
+    def remembering(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        opened.append(connect(*arguments, **options))
+        return opened[-1]
+
+    monkeypatch.setattr(sqlite3, "connect", remembering)
+    store = PurchaseStore(tmp_path)
+    with pytest.raises(StoreError) as refused:
+        PurchaseStore(tmp_path)
+    # Closed at once, and not when the error with its traceback is forgotten.
+    assert "another POS" in str(refused.value)
+    assert len(opened) == 2
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        opened[1].execute("SELECT 1")
+    store.close()
+
+
+def test_the_newest_is_the_one_made_last_whatever_its_txid() -> None:
+    """A shop may name its own txid, which does not begin with the time."""
+    store = PurchaseStore(None)
+    for number, made_at in ((9, 1000), (3, 2000)):
+        purchase = create_purchase(number)
+        store.write(replace(purchase, request=replace(purchase.request, at=made_at)), number)
+    assert [purchase.txid[0] for purchase in store.recent(9)] == [3, 9]
+    store.close()
+
+
 def test_faults_of_the_disk_name_the_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(StoreError, match="file"):
@@ -101,3 +147,4 @@ def test_a_damaged_row_is_told() -> None:
     store._connection.execute("UPDATE purchase SET body = x'c1'")
     with pytest.raises(StoreError, match="cannot be read"):
         store.unfinished()
+    store.close()
