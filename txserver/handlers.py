@@ -70,17 +70,16 @@ async def _redeem(context: Context, seat: TerminalSeat, message: messages.Redeem
             batch=message.batch,
         )
     )
-    row = outcome.transaction
-    approved = outcome.code is Code.APPROVED and row is not None
+    row = outcome.transaction if outcome.code is Code.APPROVED else None
     return _posted(
         context,
         messages.RedeemReply,
         message,
         outcome,
-        approval=approval_number(row.id) if approved and row is not None else None,
+        approval=None if row is None else approval_number(row.id),
         points=outcome.points,
         balance=outcome.balance,
-        receipt=_receipt(seat, row) if approved and row is not None else [],
+        receipt=[] if row is None else _receipt(seat, row),
     )
 
 
