@@ -3,6 +3,7 @@
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, create_engine, make_url, text
-from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 __all__ = [
@@ -41,8 +42,7 @@ SELECT EXISTS (SELECT FROM pg_roles r
 PLAYS_ROLE = "SELECT pg_has_role(current_user, CAST(:role AS name), 'MEMBER')"
 MAY_REWRITE = """
 SELECT EXISTS (SELECT FROM unnest(ARRAY['transaction', 'entry', 'misuse']) AS t(name)
-               WHERE has_table_privilege(current_user, quote_ident(name), 'UPDATE')
-                  OR has_any_column_privilege(current_user, quote_ident(name), 'UPDATE')
+               WHERE has_any_column_privilege(current_user, quote_ident(name), 'UPDATE')
                   OR has_table_privilege(current_user, quote_ident(name), 'DELETE')
                   OR has_table_privilege(current_user, quote_ident(name), 'TRUNCATE'))
 """
@@ -160,12 +160,12 @@ class Database:
                     raise DatabaseUnfit(f"This program logs in as {role}; DATABASE_URL names another role.")
         except OperationalError as error:
             raise DatabaseUnfit(
-                f"The database cannot be reached: {str(error.orig).strip().splitlines()[0]}. "
+                f"The database cannot be reached: {_said(error)}. "
                 "Check DATABASE_URL and that PostgreSQL is running."
             ) from error
         except ProgrammingError as error:
             raise DatabaseUnfit(
-                f"The database cannot be used: {str(error.orig).strip().splitlines()[0]}. DATABASE_URL "
+                f"The database cannot be used: {_said(error)}. DATABASE_URL "
                 "should name the role tessera_server or tessera_site of a migrated database."
             ) from error
 
@@ -186,12 +186,7 @@ def _check(connection: Connection) -> None:
         )
     here, newest = _revisions(connection)
     if here != newest:
-        known = {script.revision for script in _scripts().walk_revisions()}
-        if here not in known:
-            raise DatabaseUnfit(
-                f"The database's schema ({here}) is newer than this program knows ({newest}). "
-                "Install the newer program; nothing was changed."
-            )
+        _refuse_newer(here, newest)
         raise DatabaseUnfit(
             f"The database's schema ({here}) is older than this program ({newest}). "
             "Run `python -m ledger migrate` with DATABASE_OWNER_URL set."
@@ -215,6 +210,7 @@ def _config() -> Config:
     return config
 
 
+@cache  # health checks ask every few seconds; the scripts do not change while a program runs
 def _scripts() -> ScriptDirectory:
     return ScriptDirectory.from_config(_config())
 
@@ -222,6 +218,20 @@ def _scripts() -> ScriptDirectory:
 def _revisions(connection: Connection) -> tuple[str | None, str | None]:
     here = MigrationContext.configure(connection).get_current_revision()
     return here, _scripts().get_current_head()
+
+
+def _refuse_newer(here: str | None, newest: str | None) -> None:
+    """Raise DatabaseUnfit for a revision that this program's scripts do not have."""
+    if here is not None and here not in {script.revision for script in _scripts().walk_revisions()}:
+        raise DatabaseUnfit(
+            f"The database's schema ({here}) is newer than this program knows ({newest}). "
+            "Install the newer program; nothing was changed."
+        )
+
+
+def _said(error: DBAPIError) -> str:
+    """The first line of what the server or the driver said."""
+    return str(error.orig).strip().splitlines()[0]
 
 
 def migrate(owner_url: str) -> None:
@@ -235,19 +245,12 @@ def migrate(owner_url: str) -> None:
             # Two programs that start at once must not both migrate.
             connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('tessera.migrate'))"))
             here, newest = _revisions(connection)
-            known = {script.revision for script in _scripts().walk_revisions()}
-            if here is not None and here not in known:
-                raise DatabaseUnfit(
-                    f"The database's schema ({here}) is newer than this program knows ({newest}). "
-                    "Install the newer program; nothing was changed."
-                )
+            _refuse_newer(here, newest)
             config = _config()
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
     except OperationalError as error:
-        raise DatabaseUnfit(
-            f"The database cannot be reached: {str(error.orig).strip().splitlines()[0]}."
-        ) from error
+        raise DatabaseUnfit(f"The database cannot be reached: {_said(error)}.") from error
     finally:
         engine.dispose()
 

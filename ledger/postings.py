@@ -13,7 +13,7 @@ from uuid import UUID
 __all__ = [
     "MAX_POINTS", "MAX_QUANTITY", "PIN_TRIES", "AccountState", "CardState", "Code", "EntryRow", "Grant",
     "Inquiry", "LotState", "MisuseRow", "Outcome", "PriceState", "Redeem", "Request", "Reversal", "State",
-    "Status", "TerminalState", "TransactionRow", "Writes", "meaning_of",
+    "Status", "TerminalState", "TransactionRow", "Writes", "approval_number", "meaning_of",
 ]  # fmt: skip
 
 MAX_POINTS = 10**12  # of one posting: far above any real one, far below what bigint overflows at
@@ -152,6 +152,11 @@ def meaning_of(request: Request) -> bytes:
             part = f"{name}={value}"
             told.append(f"{len(part)}:{part}")
     return hashlib.blake2b("".join(told).encode(), digest_size=16).digest()
+
+
+def approval_number(transaction_id: int) -> str:
+    """How a transaction is named on receipts, replies and pages: at least six digits."""
+    return f"{transaction_id:06d}"
 
 
 # ---- rows ---------------------------------------------------------------------------------------

@@ -6,6 +6,8 @@ from typing import Literal, TypeAlias
 
 from sqlalchemy import Connection, text
 
+from ledger.postings import approval_number
+
 __all__ = ["NO_BOUND", "Outcome", "TransactionLine", "latest_transactions"]
 
 Outcome: TypeAlias = Literal["all", "approved", "refused"]
@@ -61,6 +63,11 @@ class TransactionLine:
     service: str | None
     service_zh: str | None
     reversed: bool
+
+    @property
+    def number(self) -> str:
+        """How receipts and replies name it too."""
+        return approval_number(self.id)
 
     @property
     def change(self) -> int:

@@ -35,6 +35,7 @@ from ledger.postings import Redeem
 from protocol.noise import KeyPair
 from scripts.bench_world import World, make_world
 from scripts.children import free_ports
+from scripts.server_process import server_environment, start_server
 
 ROOT = Path(__file__).resolve().parent.parent
 ALL_ACKNOWLEDGED = "SELECT count(*) FROM transaction WHERE txid = ANY(%s) AND code = 0 AND kind = 'redeem'"
@@ -120,30 +121,15 @@ def measure(
 def running_server(url: str, folder: Path, workers: int) -> Iterator[tuple[list[int], int]]:
     """The server as a process; gives the ids of its serving processes and its port."""
     port, health = free_ports(2)
-    environment = {
-        **os.environ,
-        "DATABASE_URL": url,
-        "TESSERA_SECRETS": str(folder / "secrets"),
-        "TESSERA_PORT": str(port),
-        "TESSERA_HEALTH_PORT": str(health),
-        "TESSERA_WORKERS": str(workers),
-    }
-    with (folder / "server.log").open("wb") as log:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "txserver", "serve"],
-            cwd=ROOT,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
-        try:
-            _await(folder / "server.log", server, workers)
-            pids = _children(server.pid) if workers > 1 else [server.pid]
-            yield pids, port
-        finally:
-            server.terminate()
-            server.wait(30)
+    environment = server_environment(url, folder / "secrets", port=port, health_port=health, workers=workers)
+    log = folder / "server.log"
+    server = start_server(environment, log)
+    try:
+        _await(log, server, workers)
+        yield _children(server.pid) if workers > 1 else [server.pid], port
+    finally:
+        server.terminate()
+        server.wait(30)
 
 
 def _await(log: Path, server: "subprocess.Popen[bytes]", workers: int) -> None:

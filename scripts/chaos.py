@@ -32,10 +32,10 @@ from protocol.noise import KeyPair
 from scripts.bench_world import make_world
 from scripts.chaos_load import Aim, Tally, spend_all
 from scripts.children import free_ports
+from scripts.server_process import server_environment, start_server
 
 __all__ = ["Found", "chaos", "main"]
 
-ROOT = Path(__file__).resolve().parent.parent
 PROGRESS_SECONDS = 60  # within which debits go through again after each blow
 BETWEEN = 200  # debits, at most, between two blows: sometimes none, sometimes a stream
 CUT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'tessera_server'"
@@ -77,15 +77,7 @@ class _Victims:
     blows: dict[str, int] = field(default_factory=lambda: {"database": 0, "server": 0, "cut": 0})
 
     def start_server(self) -> None:
-        with self.log.open("ab") as log:
-            self.server = subprocess.Popen(
-                [sys.executable, "-m", "txserver", "serve"],
-                cwd=ROOT,
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+        self.server = start_server(self.environment, self.log)
 
     def stop_server(self, number: signal.Signals) -> None:
         if self.server is not None:
@@ -125,13 +117,7 @@ def chaos(folder: Path, *, seconds: float, terminals: int, seed: int) -> Found:
         port, health = free_ports(2)
         victims = _Victims(
             postgres,
-            {
-                **os.environ,
-                "DATABASE_URL": postgres.url(SERVER),
-                "TESSERA_SECRETS": str(folder / "secrets"),
-                "TESSERA_PORT": str(port),
-                "TESSERA_HEALTH_PORT": str(health),
-            },
+            server_environment(postgres.url(SERVER), folder / "secrets", port=port, health_port=health),
             folder / "server.log",
         )
         aim = Aim(port, KeyPair.from_private(private).public, number, world.cards)

@@ -4,10 +4,11 @@
 the data, and prints it. It holds passwords and PINs of invented people; real ones are kept nowhere.
 """
 
-import os
 from pathlib import Path
 
 import msgspec
+
+from ledger.embedded_files import write_private
 
 __all__ = ["Card", "Demonstration", "Login", "read_demonstration", "write_demonstration"]
 
@@ -41,12 +42,7 @@ class Demonstration(msgspec.Struct, frozen=True, kw_only=True):
 
 def write_demonstration(path: Path, record: Demonstration) -> None:
     """Write the record, whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    partial.unlink(missing_ok=True)
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(msgspec.json.format(msgspec.json.encode(record)) + b"\n")
-    partial.replace(path)
+    write_private(path, msgspec.json.format(msgspec.json.encode(record)).decode() + "\n")
 
 
 def read_demonstration(path: Path) -> Demonstration | None:

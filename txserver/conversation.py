@@ -63,7 +63,7 @@ class Conversation:
             data = await self.stream.receive_some(READ_BYTES)
             if not data:
                 return []
-            messages = self.session.receive_data(bytes(data))
+            messages = self.session.receive_data(data)
             answer_bytes = self.session.data_to_send()
             if answer_bytes:
                 await self.stream.send_all(answer_bytes)

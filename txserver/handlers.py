@@ -13,7 +13,7 @@ import trio
 
 from ledger import history, merchants, postings
 from ledger.database import DatabaseAway
-from ledger.postings import Code, Outcome
+from ledger.postings import Code, Outcome, approval_number
 from ledger.terminals import TerminalSeat
 from protocol import messages
 from protocol.codes import code_info
@@ -21,7 +21,7 @@ from protocol.credentials import CardToken, CredentialError, open_token
 from txserver.batcher import NotRecorded
 from txserver.context import Context, envelope, millis, moment
 
-__all__ = ["answer", "approval_number", "not_recorded"]
+__all__ = ["answer", "not_recorded"]
 
 CATALOGUE_PAGE = 8  # services in one frame at most
 HISTORY_PAGE = 12  # transactions in one frame at most
@@ -304,11 +304,6 @@ def _proof(context: Context, token: CardToken, pin: str | None) -> bytes | None:
     if pin is None:
         return None
     return context.keyring.pin_verifier(token.slot, token.account, token.card, pin)
-
-
-def approval_number(transaction_id: int) -> str:
-    """How a transaction is named on receipts, replies and pages: at least six digits."""
-    return f"{transaction_id:06d}"
 
 
 def _receipt(seat: TerminalSeat, row: postings.TransactionRow) -> list[str]:
