@@ -1,8 +1,8 @@
 """Messages as bytes: type u8 ‖ one msgpack map, then 0x80 and zeros up to a multiple of 64.
 
-msgpack does the bytes; the types, ranges and required fields are checked against the declarations of
-messages.py by msgspec, on the way out as on the way in, so that a value the peer would refuse is found
-where it was made.
+msgpack does the bytes; the types, ranges and required fields are checked against the declarations in
+protocol.messages by msgspec, on the way out as on the way in, so that a value the peer would refuse is
+found where it was made.
 """
 
 from typing import Any

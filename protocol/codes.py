@@ -68,14 +68,60 @@ CODES: tuple[CodeInfo, ...] = (
     CodeInfo(1001, "card_expired", "Card has expired", "该卡已过期", "The member asks the card's issuer."),
     CodeInfo(1014, "account_closed", "Account is closed", "账户已关闭", "The member asks the card's issuer."),
     CodeInfo(
+        3012,
+        "hold_unknown",
+        "No such hold of this terminal",
+        "本终端没有该预留",
+        "A hold is captured or released by the terminal that made it.",
+    ),
+    CodeInfo(3013, "hold_ended", "The hold has ended before", "该预留已结束", "Ask its TransactionStatus."),
+    CodeInfo(
+        3014,
+        "hold_expired",
+        "The hold has expired",
+        "该预留已过期",
+        "Nothing is reserved any more. Redeem instead.",
+    ),
+    CodeInfo(
+        3016,
+        "original_unknown",
+        "No such purchase to refund",
+        "没有可退款的该交易",
+        "Check the txid and the terminal on the receipt.",
+    ),
+    CodeInfo(
+        3018,
+        "original_elsewhere",
+        "Sold by another merchant",
+        "该交易属于其他商户",
+        "The shop that sold it refunds it.",
+    ),
+    CodeInfo(
+        3017, "original_undone", "The purchase was reversed", "该交易已撤销", "Nothing is left to refund."
+    ),
+    CodeInfo(
         1006,
         "pin_blocked",
         "PIN is blocked after three wrong tries",
         "密码连续三次错误，已锁定",
         "The member asks the card's issuer.",
     ),
+    CodeInfo(
+        3022,
+        "reset_code_wrong",
+        "One-time code is wrong, used or expired",
+        "一次性验证码错误、已使用或已过期",
+        "Ask again; send as a new request.",
+    ),
     CodeInfo(1012, "pin_required", "PIN required", "需要密码", "Ask for the PIN; send as a new purchase."),
     CodeInfo(1017, "pin_wrong", "Wrong PIN", "密码错误", "Ask again; send as a new purchase."),
+    CodeInfo(
+        3021,
+        "pin_unfit",
+        "The new PIN must be six digits, not all alike and not in a row",
+        "新密码须为六位数字，不得全部相同或连续",
+        "Ask for another new PIN.",
+    ),
     CodeInfo(
         1030,
         "service_unknown",
@@ -87,7 +133,24 @@ CODES: tuple[CodeInfo, ...] = (
         1010, "amount_invalid", "Quantity or amount is not valid", "数量或金额无效", "Correct the amount."
     ),
     CodeInfo(
+        3015, "amount_above_hold", "More than was held", "超过预留积分", "Capture at most what was held."
+    ),
+    CodeInfo(
+        3019,
+        "amount_above_rest",
+        "More than remains to refund",
+        "超过可退积分",
+        "Refund at most what remains.",
+    ),
+    CodeInfo(
         1021, "limit_exceeded", "Above the card's limit", "超过该卡限额", "Spend less, or use another card."
+    ),
+    CodeInfo(
+        3024,
+        "day_limit_exceeded",
+        "Above the card's limit for one day",
+        "超过该卡单日限额",
+        "Spend less today, or use another card.",
     ),
     CodeInfo(
         1036,
@@ -104,6 +167,23 @@ CODES: tuple[CodeInfo, ...] = (
         "Tell the member the balance in the reply.",
     ),
     CodeInfo(3011, "cursor_invalid", "That page does not exist", "该页不存在", "Ask again without a cursor."),
+    CodeInfo(
+        3020, "key_unusable", "This key cannot be used", "该密钥不可用", "Make a new key pair and try again."
+    ),
+    CodeInfo(
+        1401,
+        "out_of_balance",
+        "Reconciled, out of balance",
+        "对账不平",
+        "The batch is closed. Send BatchUpload, page by page, and begin the next batch.",
+    ),
+    CodeInfo(
+        3023,
+        "batch_backwards",
+        "That batch is closed",
+        "该批次已关闭",
+        "Go on with the batch after `last_batch`.",
+    ),
 )
 
 _BY_CODE = {info.code: info for info in CODES}

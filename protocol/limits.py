@@ -32,3 +32,15 @@ IDLE_SECONDS = 120
 
 SESSION_SECONDS = 86_400
 """Life of a session: after a day a new handshake brings new keys, and a revoked terminal is gone for sure."""
+
+MIN_HOLD_SECONDS = 60
+"""The shortest life of a hold: less would be a Redeem."""
+
+HOLD_SECONDS = 86_400
+"""Life of a hold that names none: a job that is ordered today is done by tomorrow."""
+
+MAX_HOLD_SECONDS = 604_800
+"""The longest: a week. Points that nobody comes for must not stay out of the member's reach."""
+
+MAX_UPLOAD = 30
+"""Transactions in one BatchUpload: with the longest fields they fit a frame, and so does the answer."""

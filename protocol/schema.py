@@ -73,9 +73,10 @@ def _type(kind: inspect.Type, items: dict[str, Any]) -> dict[str, Any]:
             return _type(present, items)
         case inspect.ListType(item_type=inspect.StructType(cls=item)):
             items.setdefault(item.__name__, {"about": _about(item), "fields": _fields(item, items)})
-            return {"type": f"list of {item.__name__}"}
+            return {"type": f"list of {item.__name__}", **_limits(kind, "max_length")}
         case inspect.ListType():
-            return {"type": f"list of {_type(kind.item_type, items)['type']}"}
+            inner = _type(kind.item_type, items)["type"]
+            return {"type": f"list of {inner}", **_limits(kind, "max_length")}
         case inspect.BoolType():
             return {"type": "bool"}
         case inspect.IntType():

@@ -5,7 +5,9 @@
                                               <- frame 2: e, ee
     frame 3: s, se [psk] ‖ Login or Enrol     ->
                                               <- LoginReply or EnrolReply
-    requests                                 <-> replies, Closing
+    requests                                 <-> replies; unasked: Notice, Closing
+
+A Notice may pass at any time after the first reply, a Closing instead of it too.
 
 After any RemoteProtocolError the session is over: `receive_data` raises RemoteProtocolError("closed")
 and `send` LocalProtocolError from then on. Messages that came in the same call before the fault are
@@ -28,6 +30,7 @@ from protocol.messages import (
     Logout,
     LogoutReply,
     Message,
+    Notice,
     Reply,
     Request,
 )
@@ -177,7 +180,7 @@ class TerminalSession(_Session):
     """The terminal's end. `hello` is an Enrol exactly when an `enrolment` is given."""
 
     _SENDS = (Request,)
-    _RECEIVES = (Reply, Closing)
+    _RECEIVES = (Reply, Notice, Closing)
 
     def __init__(
         self,
@@ -233,7 +236,7 @@ class ServerSession(_Session):
     first message comes out: look it up before anything else.
     """
 
-    _SENDS = (Reply, Closing)
+    _SENDS = (Reply, Notice, Closing)
     _RECEIVES = (Request,)
 
     def __init__(

@@ -19,6 +19,7 @@ from typing import Any
 
 from protocol import limits
 from protocol.codes import CODES
+from protocol.outcomes import OUTCOMES
 from protocol.schema import describe
 from scripts.protocol_fields import MEANINGS
 
@@ -85,6 +86,18 @@ def codes_table() -> str:
     return table(("code", "name", "text", "in Chinese", "what the terminal does"), rows)
 
 
+def outcomes_table() -> str:
+    """The codes of each request's reply, in order of precedence."""
+    rows = [
+        (
+            f"[{request.__name__}](#{request.__name__.lower()})",
+            ", ".join(f"{info.code:04}" for info in CODES if info.code in codes),
+        )
+        for request, codes in OUTCOMES.items()
+    ]
+    return table(("request", "codes of its reply"), rows)
+
+
 def messages_table() -> str:
     rows = [
         (entry["type"], f"[{entry['name']}](#{entry['name'].lower()})", entry["sender"], entry["iso"])
@@ -99,7 +112,8 @@ def envelopes() -> str:
     entries = {
         entry["sender"]: entry for entry in describe()["messages"] if entry["name"] in ("Echo", "EchoReply")
     }
-    for sender, title in (("terminal", "Every request"), ("server", "Every reply (Closing is none)")):
+    titles = {"terminal": "Every request", "server": "Every reply (Notice and Closing are none)"}
+    for sender, title in titles.items():
         parts.append(f"{title}:\n\n{fields_table(ENVELOPE_NAMES[sender], entries[sender]['fields'])}")
     return "\n\n".join(parts)
 
@@ -116,8 +130,9 @@ def message_sections() -> str:
 
 def message_section(entry: dict[str, Any]) -> str:
     name = entry["name"]
-    own = [field for field in entry["fields"] if field["name"] not in ENVELOPE[entry["sender"]]]
-    if name == "Closing":
+    envelope = ENVELOPE[entry["sender"]]
+    own = [field for field in entry["fields"] if field["name"] not in envelope]
+    if "id" not in (field["name"] for field in entry["fields"]):
         own, shared = entry["fields"], "No envelope."
     else:
         kind = ENVELOPE_NAMES[entry["sender"]].lower()
@@ -142,19 +157,20 @@ def fields_table(owner: str, fields: list[dict[str, Any]]) -> str:
 
 
 def type_words(field: dict[str, Any]) -> str:
-    words = field["type"]
+    words, note = field["type"], field.get("note", "")
     low, high = field.get("min_length"), field.get("max_length")
-    unit = "bytes" if words == "bin" else "characters"
+    if words.startswith("list"):
+        return f"{words}, at most {high}" if high is not None else words
     if "ge" in field:
         return f"int, {field['ge']} to {field['le']}"
-    if "note" in field and "pattern" in field:
-        return f"{words}, {field['note']}"
-    if high is not None:
-        size = f"{high}" if low == high else f"{low or 0} to {high}"
-        return f"{words}, {size} {unit}" + (", UUIDv7" if field["name"] in ("id", "original") else "")
+    if choices := re.fullmatch(r"\^\(([a-z_|]+)\)\\Z", field.get("pattern", "")):
+        return f"{words}, one of " + ", ".join(choices[1].split("|"))
     if "pattern" in field:
-        choices = re.search(r"\((.*)\)", field["pattern"])
-        return f"{words}, one of " + ", ".join((choices[1] if choices else "").split("|"))
+        return f"{words}, {note}"
+    if high is not None:
+        unit = "bytes" if words == "bin" else "characters"
+        size = f"{high}" if low == high else f"{low or 0} to {high}"
+        return f"{words}, {size} {unit}" + (", UUIDv7" if "UUIDv7" in note else "")
     return str(words)
 
 
@@ -227,6 +243,7 @@ def credential_examples() -> str:
 PARTS: dict[str, Callable[[], str]] = {
     "limits": limits_table,
     "codes": codes_table,
+    "outcomes": outcomes_table,
     "message types": messages_table,
     "envelopes": envelopes,
     "messages": message_sections,

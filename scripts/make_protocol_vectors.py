@@ -34,11 +34,13 @@ from protocol.messages import (
     LoginReply,
     Logout,
     LogoutReply,
+    Notice,
     Redeem,
     RedeemReply,
     Request,
 )
 from protocol.schema import describe, on_the_wire
+from scripts.protocol_refused import REFUSED
 from scripts.protocol_samples import (
     AT,
     CARD,
@@ -47,7 +49,6 @@ from scripts.protocol_samples import (
     CARD_NONCE,
     CHIP,
     ENROLMENT_ID,
-    REFUSED,
     SAMPLES,
     txid,
 )
@@ -73,10 +74,21 @@ def write(name: str, content: dict[str, Any]) -> None:
 
 def fields_of(message: Message) -> dict[str, Any]:
     """The fields that go on the wire, with bytes as {"hex": ...}."""
-    fields = msgspec.to_builtins(message, builtin_types=(bytes,))
-    return {
-        name: {"hex": value.hex()} if isinstance(value, bytes) else value for name, value in fields.items()
-    }
+    fields = spelled(msgspec.to_builtins(message, builtin_types=(bytes,)))
+    assert isinstance(fields, dict)
+    return fields
+
+
+def spelled(value: object) -> object:
+    """The same with {"hex": ...} for bytes, also inside the items of lists."""
+    match value:
+        case bytes():
+            return {"hex": value.hex()}
+        case list():
+            return [spelled(each) for each in value]
+        case dict():
+            return {name: spelled(each) for name, each in value.items()}
+    return value
 
 
 def message_vector(message: Message) -> dict[str, Any]:
@@ -152,6 +164,7 @@ def session() -> dict[str, Any]:
     ordinary.say(sample(LoginReply), name="first reply")
     ordinary.say(sample(Redeem), name="a debit")
     ordinary.say(sample(RedeemReply), name="its reply")
+    ordinary.say(sample(Notice), name="unasked")
     echoes = [Echo(id=txid(number), stan=number, batch=7, at=AT) for number in range(1000, 2001)]
     for number, echo in enumerate(echoes[:1000], start=2):
         named = f"the terminal's message {number}" if number in (1000, 1001) else None

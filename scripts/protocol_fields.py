@@ -7,8 +7,9 @@ MEANINGS: dict[str, str] = {
     "id": "the txid: made by the terminal, the same in every repeat",
     "Reply.id": "the request's `id`",
     "stan": "the terminal's trace number; rises by one with each new request, from 999999 back to 0",
-    "batch": "the open batch: starts at any number, rises by one at each end-of-day; for now only recorded",
-    "at": "the terminal's clock, milliseconds since 1970 UTC; stored, never trusted",
+    "batch": "the terminal's batch: starts at any number, rises by one at each Reconciliation; "
+    "the same in every repeat",
+    "at": "the terminal's clock, milliseconds since 1970 UTC; stored, never trusted, and never refused",
     "repeat": "true when the request may have been sent before",
     # every reply
     "code": "outcome, from the table of codes; 0 is approved",
@@ -22,15 +23,23 @@ MEANINGS: dict[str, str] = {
     "terminal": "the terminal's number",
     "merchant": "the merchant's name",
     "store": "the store's name",
-    "next_key": "the server's next static public key, 32 bytes; its id is the present id plus 1, modulo 256",
+    "next_key": "the server's newest static public key; together with `next_key_id` or not at all",
+    "next_key_id": "its id, for the preamble",
     "last_stan": "the last trace number that the terminal used before this one; 0 when there is none",
     "session": "a name for this session, for support",
     "LoginReply.catalogue": "version of the catalogue; fetch it when it differs from the one held",
     "idle_s": "seconds within which the server wants a frame from the terminal; "
     "after one and a half times as long it ends the session",
+    "LoginReply.last_batch": "the newest batch of this terminal that has ended; go on with a later one",
+    "change_key": "true when the operator asks for a KeyChange",
+    "KeyChange.key": "the public key of the new pair, whose private key the terminal has stored",
+    # notice
+    "Notice.server_at": "the server's clock, milliseconds since 1970 UTC",
+    "Notice.catalogue": "there when it changed: the new version of the catalogue",
+    "Notice.business_date": "there when it changed: the new accounting day",
     # catalogue
     "held": "catalogue version that the terminal holds; 0 when none",
-    "after": "for a following page: the last service code of the page before",
+    "Catalogue.after": "for a following page: the last service code of the page before",
     "version": "the present catalogue version; 0 in a refusal",
     "unchanged": "true when `held` is the present version; `services` is then empty",
     "more": "true when another page follows",
@@ -43,12 +52,22 @@ MEANINGS: dict[str, str] = {
     "open": "true when the clerk enters the amount",
     "min_points": "least `amount` of an open price",
     "max_points": "greatest `amount` of an open price",
+    "CatalogueItem.since": "the first business date of this price, when that is to come: not sold before",
+    "CatalogueItem.until": "the last business date of this price; left out: without end",
+    "next_since": "the first business date of the price after this one",
+    "next_points": "`points` from then on",
+    "next_open": "`open` from then on",
+    "next_min_points": "`min_points` from then on",
+    "next_max_points": "`max_points` from then on",
     # credentials
     "credential": "the text that was scanned or read, as it is",
     "chip": "the UID that the reader saw, when the token was read from a chip; not for a printed code",
     "pin": "the six digits that the member typed; any other text, even empty, is a wrong PIN",
     "ReversalAdvice.credential": "that of the purchase; under another account's card it is not found",
     "TransactionStatus.credential": "that of the purchase; under another account's card it is not found",
+    "Capture.credential": "that of the Hold; under another account's card it is not found",
+    "Release.credential": "that of the Hold; under another account's card it is not found",
+    "Refund.credential": "a card of the account that bought, also one that is blocked or was replaced since",
     # redeem
     "service": "service code, from the catalogue",
     "quantity": "units, for a fixed price, 1 to 9999; left out it is 1",
@@ -58,14 +77,33 @@ MEANINGS: dict[str, str] = {
     "approval": "approval number, for the receipt",
     "points": "points spent",
     "balance": "points that can still be spent",
-    "RedeemReply.balance": "points that can still be spent; with 0000, 1021, 1036 and 1016 alone",
+    "RedeemReply.balance": "points that can still be spent; with 0000, 1021, 3024, 1036 and 1016 alone",
     "receipt": "lines to print for the member",
+    # hold, capture, release
+    "hold_s": "seconds that the points stay reserved; left out: a day",
+    "HoldReply.points": "points reserved",
+    "HoldReply.balance": "points that can still be spent; with 0000, 1021, 3024, 1036 and 1016 alone",
+    "expires_at": "until when they are reserved, milliseconds since 1970 UTC by the server's clock",
+    "hold": "the `id` of the Hold, which this terminal made",
+    "Capture.amount": "points to spend: at least 1, at most what was held; "
+    "for a fixed price a whole number of units",
+    "released": "points of the hold that were not taken",
+    "ReleaseReply.points": "points that are no longer reserved",
+    # refund
+    "Refund.original": "the `id` of the Redeem or Capture",
+    "Refund.amount": "points to give back, at least 1; left out: all that remain",
+    "Refund.terminal": "number of the terminal that sold, from its receipt; left out: this one",
+    "RefundReply.points": "points given back",
+    "remaining": "points of the original that could still be refunded",
     # reversal, status
-    "original": "the `id` of the Redeem in question",
-    "TransactionStatus.original": "the `id` of the Redeem in question; an advice's is found as well",
+    "ReversalAdvice.original": "the `id` of the Redeem, Hold or Capture in question",
+    "TransactionStatus.original": "the `id` of the request in question; an advice's is found as well",
     "reason": "timeout, cancelled, not_given (the service was not rendered) or restart",
-    "outcome": "reversed, already_reversed, refused_before (the Redeem was refused), not_a_purchase "
-    "(`original` is no Redeem) or never_seen; only the first moves points, and each ends the advice",
+    "outcome": "reversed, already_reversed (also: the hold was released, or its time was over), captured "
+    "(the hold was), refunded (points of it were), refused_before (`original` was refused), not_a_purchase "
+    "(`original` is no Redeem, Hold or Capture) or never_seen; only the first moves or frees points, "
+    "and each ends the advice",
+    "ReversalAdviceReply.balance": "points that can be spent; only when `outcome` is reversed",
     "ReversalAdviceReply.points": "points given back by this advice; 0 unless `outcome` is reversed",
     "fence": "true: if the original was never seen, it can never happen any more",
     "original_code": "code of the recorded reply",
@@ -73,6 +111,9 @@ MEANINGS: dict[str, str] = {
     "TransactionStatusReply.points": "of the recorded reply",
     "TransactionStatusReply.balance": "of the recorded reply",
     "TransactionStatusReply.reversed": "true when it has been reversed since",
+    "TransactionStatusReply.kind": "redeem, hold, capture, release, refund, reversal or pin_change",
+    "refunded": "points of it that were given back since",
+    "ended": "how the hold has ended since: captured, released, reversed or expired",
     # inquiries
     "BalanceInquiry.pin": "not needed; one that is given, even empty, is checked, and counted when wrong",
     "BalanceInquiryReply.held": "points reserved",
@@ -82,15 +123,43 @@ MEANINGS: dict[str, str] = {
     "since": "first business date, inclusive; one that does not exist gives 3011, "
     "one after `until` an empty page",
     "until": "last business date, inclusive; one that does not exist gives 3011",
-    "cursor": "for a following page: the `cursor` of the page before; any number of up to 18 digits is taken "
-    "for one, other text gives 3011",
+    "cursor": "for a following page: the `cursor` of the page before, unchanged; one that the server did not "
+    "give for the same account, `since` and `until` gives 3011",
     "ConsumptionInquiryReply.cursor": "there when another page follows",
-    "items": "newest first",
+    "ConsumptionInquiryReply.items": "newest first",
     "ConsumptionItem.at": "when it was booked, milliseconds since 1970 UTC",
-    "kind": "redeem, reversal, grant and others; show an unknown one as it is",
+    "ConsumptionItem.kind": "redeem, capture, refund, reversal, grant, expiry and others; show an unknown "
+    "one as it is; what only reserves points is not listed",
     "ConsumptionItem.points": "signed, as the member sees it: what was spent is negative",
     "ConsumptionItem.service": "the service",
     "reversed": "true when it has been reversed since",
+    # PIN
+    "new_pin": "six digits, not all alike, not in a row up or down; else 3021",
+    "PinChange.pin": "the present PIN, checked and counted as in a Redeem",
+    "reset_code": "the one-time code from the card's issuer; with it `pin` is not looked at",
+    # the end of the day
+    "totals": "by kind, each kind at most once",
+    "ReconciliationReply.totals": "the server's own, by kind; with 0000 and 1401 alone",
+    "BatchTotal.kind": "what was asked",
+    "count": "how many were approved and moved or reserved points",
+    "BatchTotal.points": "the sum of their points",
+    "ReconciliationReply.last_batch": "the newest batch of this terminal that has ended",
+    "BatchUpload.items": "in the order of their ids, as bytes; may be empty",
+    "BatchUpload.after": "left out on the first page, then where the page before ended",
+    "last": "true: the terminal has no items after these",
+    "BatchItem.id": "the `id` of the request",
+    "BatchItem.kind": "what was asked",
+    "BatchItem.points": "its points as in the totals; 0 when refused or unknown",
+    "state": "what the terminal takes it for",
+    "results": "in the order of their ids",
+    "through": "there when the reply was full: nothing after this id was compared",
+    "BatchResult.id": "the `id` of the request",
+    "BatchResult.outcome": "how it compares: see [the end of the day](#the-end-of-the-day)",
+    "BatchResult.kind": "what was asked: the server's word, if it has such an id",
+    "BatchResult.code": "the server's outcome; left out when it has no such id",
+    "BatchResult.points": "the server's points",
+    "booked": "the accounting day on which the server booked it",
     # the end
-    "Closing.reason": "replaced (a newer session of this terminal), idle, lifetime or shutdown",
+    "Closing.reason": "replaced (a newer session of this terminal), revoked (the operator withdrew the "
+    "terminal), idle, lifetime or shutdown",
 }

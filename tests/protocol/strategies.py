@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import strategies as st
 from msgspec import inspect
 
-from protocol.messages import MESSAGES, Message, Reply, Request
+from protocol.messages import MESSAGES, Message, Notice, Reply, Request
 
 _TEXT = st.characters(codec="utf-8", exclude_characters="\0")
 
@@ -34,7 +34,7 @@ def _values(kind: inspect.Type) -> st.SearchStrategy[Any]:
         case inspect.BytesType():
             return st.binary(min_size=kind.min_length or 0, max_size=kind.max_length or 40)
         case inspect.ListType():
-            return st.lists(_values(kind.item_type), max_size=3)
+            return st.lists(_values(kind.item_type), max_size=min(kind.max_length or 3, 3))
         case inspect.StructType():
             return st.builds(kind.cls, **{field.name: _values(field.type) for field in kind.fields})
     raise TypeError(f"no values for {kind}")
@@ -59,11 +59,12 @@ def requests() -> st.SearchStrategy[Message]:
 
 @cache
 def replies() -> st.SearchStrategy[Message]:
-    """Any reply that may follow the first one; LogoutReply, after which nothing may follow, left out."""
+    """What the server may say after its first reply; what ends a session, left out."""
     kinds = [
         kind
         for kind in MESSAGES
-        if issubclass(kind, Reply) and kind.__name__ not in ("LoginReply", "EnrolReply", "LogoutReply")
+        if issubclass(kind, Reply | Notice)
+        and kind.__name__ not in ("LoginReply", "EnrolReply", "LogoutReply")
     ]
     return st.sampled_from(kinds).flatmap(messages_of)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import msgpack  # type: ignore[import-untyped]
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -12,7 +13,16 @@ from hypothesis import strategies as st
 from protocol import Message, RemoteProtocolError, decode, encode
 from protocol.errors import REASONS, LocalProtocolError
 from protocol.limits import MAX_PLAINTEXT, PADDING_BLOCK
-from protocol.messages import MESSAGES, CatalogueItem, CatalogueReply, Closing, Echo, Redeem
+from protocol.messages import (
+    MESSAGES,
+    BatchTotal,
+    CatalogueItem,
+    CatalogueReply,
+    Closing,
+    Echo,
+    Reconciliation,
+    Redeem,
+)
 from tests.protocol.factories import create_answered, create_asked, create_echo, create_login
 from tests.protocol.strategies import messages
 
@@ -20,12 +30,16 @@ VECTORS = json.loads((Path(__file__).parent.parent / "vectors" / "messages.json"
 BY_NAME = {message.__name__: message for message in MESSAGES}
 
 
-def from_json(fields: dict[str, Any]) -> dict[str, Any]:
-    """Fields as the vectors spell them, with bytes for {"hex": ...}."""
-    return {
-        name: bytes.fromhex(value["hex"]) if isinstance(value, dict) else value
-        for name, value in fields.items()
-    }
+def from_json(value: Any) -> Any:
+    """Fields as the vectors spell them, with bytes for {"hex": ...}, also inside the items of lists."""
+    match value:
+        case {"hex": str(digits)}:
+            return bytes.fromhex(digits)
+        case dict():
+            return {name: from_json(each) for name, each in value.items()}
+        case list():
+            return [from_json(each) for each in value]
+    return value
 
 
 @pytest.mark.parametrize("vector", VECTORS["messages"], ids=lambda vector: vector["message"])
@@ -39,8 +53,7 @@ def test_vectors(vector: dict[str, Any]) -> None:
     padding = b"\x80" + bytes(-(len(packed) + 2) % 64)
     assert plaintext == bytes([message.type]) + packed + padding
     for name, value in from_json(vector["fields"]).items():
-        if not isinstance(value, list):
-            assert getattr(message, name) == value
+        assert msgspec.to_builtins(getattr(message, name), builtin_types=(bytes,)) == value
 
 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: message.__name__)
@@ -185,6 +198,14 @@ def test_what_the_peer_would_refuse_is_not_sent(changes: dict[str, Any]) -> None
 def test_an_integer_that_no_message_can_hold() -> None:
     with pytest.raises(LocalProtocolError):
         encode(Redeem(**create_asked(), credential="c", service="s", amount=2**64))
+
+
+def test_a_list_longer_than_its_limit_is_not_sent() -> None:
+    total = BatchTotal(kind="redeem", count=1, points=300)
+    fits = Reconciliation(**create_asked(), totals=[total] * 6)
+    assert decode(encode(fits)) == fits
+    with pytest.raises(LocalProtocolError, match="<= 6"):
+        encode(Reconciliation(**create_asked(), totals=[total] * 7))
 
 
 def test_items_of_a_list_are_checked_as_well() -> None:

@@ -3,13 +3,11 @@
 import io
 
 import pytest
-from hypothesis import given
 from rich.console import Console
 from rich.pretty import Pretty
 
-from protocol.messages import MESSAGES, Message, Reply, Request, message_type_of
+from protocol.messages import MESSAGES, KeyChange, Message, Notice, Reply, Request, message_type_of
 from tests.protocol.factories import create_asked
-from tests.protocol.strategies import messages_of
 
 NAMES = {message.__name__: message for message in MESSAGES}
 
@@ -29,23 +27,41 @@ def test_a_reply_is_the_type_of_its_request_with_the_high_bit(message: type[Requ
     assert issubclass(reply, Reply)
 
 
-@pytest.mark.parametrize("name", ["Redeem", "BalanceInquiry", "ConsumptionInquiry"])
-def test_pin_and_credential_are_shown_nowhere(name: str) -> None:
-    secrets = {"pin": "135790", "credential": "P1SECRETTOKEN", "chip": b"SECRETUID"}
-    more = {"service": "WASH"} if name == "Redeem" else {}
-    message = NAMES[name](**create_asked(), **secrets, **more)
+SECRETS = {
+    "pin": "135790",
+    "new_pin": "246801",
+    "reset_code": "SECRETCODE",
+    "credential": "P1SECRETTOKEN",
+    "chip": b"SECRETUID",
+}
+NEEDED = {"service": "WASH", "hold": bytes(16), "original": bytes(16), "amount": 1, "reason": "timeout"}
+SECRET_BEARERS = [each for each in MESSAGES if SECRETS.keys() & set(each.__struct_fields__)]
+
+
+@pytest.mark.parametrize("kind", SECRET_BEARERS, ids=lambda kind: kind.__name__)
+def test_pins_codes_and_credentials_are_shown_nowhere(kind: type[Message]) -> None:
+    own = {name: value for name, value in (SECRETS | NEEDED).items() if name in kind.__struct_fields__}
+    message = kind(**create_asked(), **own)
     console = Console(file=io.StringIO(), width=500)
     console.print(message, Pretty(message))
     printed = console.file.getvalue()  # type: ignore[attr-defined]
     for shown in (repr(message), str(message), f"{message!r}", printed):
-        assert name in shown
-        for secret in ("135790", "SECRETTOKEN", "SECRETUID"):
+        assert kind.__name__ in shown
+        for secret in ("135790", "246801", "SECRETCODE", "SECRETTOKEN", "SECRETUID"):
             assert secret not in shown
 
 
-@given(message=messages_of(NAMES["EnrolReply"]))
-def test_the_next_key_is_not_shown(message: Message) -> None:
-    assert "next_key=…" in repr(message)
+def test_every_message_that_names_a_card_or_a_pin_is_looked_at() -> None:
+    named = {each.__name__ for each in SECRET_BEARERS}
+    assert named == {
+        "Redeem", "Hold", "Capture", "Release", "Refund", "ReversalAdvice", "TransactionStatus",
+        "BalanceInquiry", "ConsumptionInquiry", "PinChange",
+    }  # fmt: skip
+
+
+def test_a_public_key_is_no_secret() -> None:
+    for message in (Notice(server_at=0, next_key=b"k" * 32), KeyChange(**create_asked(), key=b"k" * 32)):
+        assert f"key={b'k' * 32!r}" in repr(message)
 
 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: message.__name__)

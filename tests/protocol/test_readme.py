@@ -7,7 +7,7 @@ import pytest
 
 from protocol import limits
 from protocol.codes import CODES
-from protocol.messages import MESSAGES
+from protocol.messages import MESSAGES, BatchResult, Reply, Request
 from protocol.schema import describe
 from protocol.session import preamble, prologue
 from scripts import generate_protocol_docs as docs
@@ -93,10 +93,53 @@ def test_times_in_the_prose_are_those_of_the_server_and_the_reference_terminal()
 def test_every_message_has_its_section() -> None:
     for message in MESSAGES:
         assert f"\n### {message.__name__}\n\n`0x{message.type:02X}`" in TEXT
+        section = TEXT.split(f"\n### {message.__name__}\n")[1].split("\n### ")[0]
+        assert ("No envelope." in section) == (not issubclass(message, Request | Reply))
+
+
+def test_every_link_inside_the_page_has_its_heading() -> None:
+    headings = re.findall(r"^#+ (.*)$", TEXT, re.MULTILINE)
+    anchors = {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    linked = set(re.findall(r"\]\(#([^)]*)\)", TEXT))
+    assert {"holds", "the-end-of-the-day", "batchupload"} <= linked
+    assert linked <= anchors
+
+
+@pytest.mark.parametrize(
+    ("message", "field", "words"),
+    [
+        ("Reconciliation", "totals", "list of BatchTotal, at most 6"),
+        ("BatchUpload", "items", "list of BatchItem, at most 30"),
+        ("BatchUpload", "after", "bin, 16 bytes, UUIDv7"),
+        ("BatchUploadReply", "results", "list of BatchResult"),
+        ("RedeemReply", "receipt", "list of str"),
+        ("KeyChange", "key", "bin, 32 bytes"),
+        ("Hold", "hold_s", "int, 60 to 604800"),
+        ("ReversalAdvice", "reason", "str, one of timeout, cancelled, not_given, restart"),
+        ("Redeem", "service", "str, at most 40 characters, no control characters"),
+        ("Redeem", "pin", "str, 0 to 12 characters"),
+        ("Notice", "business_date", "str, YYYY-MM-DD"),
+    ],
+)
+def test_types_are_told_with_their_limits(message: str, field: str, words: str) -> None:
+    (entry,) = (each for each in describe()["messages"] if each["name"] == message)
+    (described,) = (each for each in entry["fields"] if each["name"] == field)
+    assert docs.type_words(described) == words
+
+
+def test_every_state_of_an_item_and_every_outcome_of_it_is_explained() -> None:
+    end_of_day = TEXT.split("\n## The end of the day\n")[1].split("\n## ")[0]
+    (state,) = (f for f in describe()["items"]["BatchItem"]["fields"] if f["name"] == "state")
+    for word in state["pattern"].removeprefix("^(").removesuffix(r")\Z").split("|"):
+        assert f"| {word} |" in end_of_day
+    told = (BatchResult.__doc__ or "").split("`outcome`: ")[1].strip(" .\n")
+    for outcome in re.split(", | or ", told):
+        assert f"| {outcome} |" in end_of_day
 
 
 def test_numbers_in_the_prose_are_those_of_the_code() -> None:
-    prose = " ".join(TEXT.split("<!-- generated: limits -->")[0].split())
+    before, _, after = TEXT.partition("<!-- generated: limits -->")
+    prose = " ".join((before + after.partition("<!-- end of limits -->")[2]).split())
     for words in (
         f"1 to {limits.MAX_FRAME_UNAUTHENTICATED} bytes until the handshake is over",
         f"1 to {limits.MAX_FRAME:,} afterwards",
@@ -108,6 +151,9 @@ def test_numbers_in_the_prose_are_those_of_the_code() -> None:
         f"within {limits.HANDSHAKE_SECONDS} seconds",
         f"LoginReply; {limits.IDLE_SECONDS} unless configured",
         f"at most {limits.SESSION_SECONDS // 3600} hours",
+        f"It lasts {limits.MIN_HOLD_SECONDS} to {limits.MAX_HOLD_SECONDS:,} seconds",
+        f"without it {limits.HOLD_SECONDS:,}",
+        f"at most {limits.MAX_UPLOAD} on a page",
         "no more than three maps and lists",
     ):
         assert words in prose

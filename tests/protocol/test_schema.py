@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from msgspec import inspect
 
+from protocol.limits import MAX_UPLOAD
 from protocol.messages import MESSAGES
 from protocol.schema import _type, describe, on_the_wire
 
@@ -25,6 +26,23 @@ def test_every_message_and_field_is_described() -> None:
     assert described["Redeem"]["type"] == "0x10"
     assert described["Redeem"]["sender"] == "terminal"
     assert described["Closing"]["sender"] == "server"
+
+
+def test_lists_say_what_is_in_them_and_how_much_of_it() -> None:
+    described = describe()
+    fields = {
+        f"{entry['name']}.{field['name']}": field
+        for entry in described["messages"]
+        for field in entry["fields"]
+    }
+    totals = fields["Reconciliation.totals"]
+    assert totals == {"name": "totals", "type": "list of BatchTotal", "max_length": 6, "required": True}
+    assert fields["BatchUpload.items"]["max_length"] == MAX_UPLOAD
+    assert "max_length" not in fields["BatchUploadReply.results"]
+    assert fields["RedeemReply.receipt"]["type"] == "list of str"
+    kind, *_ = described["items"]["BatchItem"]["fields"][1:]
+    assert kind["name"] == "kind"
+    assert "reversal" in kind["pattern"]
 
 
 def test_words_are_not_part_of_the_promise() -> None:

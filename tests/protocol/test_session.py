@@ -1,14 +1,29 @@
 """Established sessions: order, direction, rekey, the end, and any bytes at all."""
 
+import json
+from pathlib import Path
+from typing import Any
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from protocol import LocalProtocolError, Message, RemoteProtocolError, ServerSession, TerminalSession
+from protocol import LocalProtocolError, Message, RemoteProtocolError, ServerSession, TerminalSession, decode
 from protocol.errors import REASONS
 from protocol.framing import frame
 from protocol.limits import MAX_FRAME, REKEY_INTERVAL
-from protocol.messages import Closing, Enrol, Login, Logout, LogoutReply, Redeem
+from protocol.messages import (
+    Closing,
+    Enrol,
+    EnrolReply,
+    Login,
+    LoginReply,
+    Logout,
+    LogoutReply,
+    Notice,
+    Redeem,
+    Request,
+)
 from tests.protocol.factories import (
     create_answered,
     create_asked,
@@ -27,6 +42,8 @@ from tests.protocol.strategies import chunks, replies, requests
 
 LOGOUT, LOGOUT_REPLY = Logout(**create_asked(9)), LogoutReply(**create_answered(9))
 CLOSING = Closing(reason="shutdown")
+NOTICE = Notice(server_at=1_767_225_600_000, catalogue=6)
+VECTORS = json.loads((Path(__file__).parent.parent / "vectors" / "messages.json").read_text())
 Session = TerminalSession | ServerSession
 
 
@@ -51,6 +68,29 @@ def test_every_message_through_both_ends(asked: list[Message], told: list[Messag
         assert ends.server.receive_data(ends.terminal.send(message)) == [message]
     for message in told:
         assert ends.terminal.receive_data(ends.server.send(message)) == [message]
+
+
+@pytest.mark.parametrize("vector", VECTORS["messages"], ids=lambda vector: vector["message"])
+def test_every_vector_through_both_ends(vector: dict[str, Any]) -> None:
+    """The hello in the handshake, the first reply after it, anything else then."""
+    message = decode(bytes.fromhex(vector["plaintext"]))
+    match message:
+        case Login() | Enrol():
+            terminal, server = create_terminal(message), create_server()
+            server.receive_data(terminal.start())
+            terminal.receive_data(server.data_to_send())
+            assert server.receive_data(terminal.data_to_send()) == [message]
+        case LoginReply() | EnrolReply():
+            ends = create_ends(
+                create_enrol() if isinstance(message, EnrolReply) else create_login(), answered=False
+            )
+            assert ends.terminal.receive_data(ends.server.send(message)) == [message]
+        case Request():
+            ends = create_ends()
+            assert ends.server.receive_data(ends.terminal.send(message)) == [message]
+        case _:
+            ends = create_ends()
+            assert ends.terminal.receive_data(ends.server.send(message)) == [message]
 
 
 @given(
@@ -219,7 +259,7 @@ def test_the_terminal_waits_for_the_first_reply() -> None:
 
 def test_the_server_answers_the_first_message_first_and_once() -> None:
     ends = create_ends(answered=False)
-    for message in (create_echo_reply(), create_enrol_reply(), LOGOUT_REPLY):
+    for message in (create_echo_reply(), create_enrol_reply(), LOGOUT_REPLY, NOTICE):
         with pytest.raises(LocalProtocolError):
             ends.server.send(message)
     ends.server.send(create_login_reply())
@@ -229,7 +269,7 @@ def test_the_server_answers_the_first_message_first_and_once() -> None:
 
 def test_each_end_sends_only_its_own_messages() -> None:
     ends = create_ends()
-    for message in (create_echo_reply(), CLOSING, create_login(), create_enrol()):
+    for message in (create_echo_reply(), NOTICE, CLOSING, create_login(), create_enrol()):
         with pytest.raises(LocalProtocolError):
             ends.terminal.send(message)
     with pytest.raises(LocalProtocolError):
@@ -245,7 +285,9 @@ def test_a_message_that_does_not_fit_leaves_the_session_whole() -> None:
     assert ends.server.receive_data(ends.terminal.send(create_echo())) == [create_echo()]
 
 
-@pytest.mark.parametrize("message", [create_echo_reply(), CLOSING], ids=["reply", "closing"])
+@pytest.mark.parametrize(
+    "message", [create_echo_reply(), NOTICE, CLOSING], ids=["reply", "notice", "closing"]
+)
 def test_the_server_refuses_what_only_it_may_send(message: Message) -> None:
     ends = create_ends()
     refuses(ends.server, forge(ends.terminal, message), "wrong_direction")
@@ -268,10 +310,28 @@ def test_a_second_first_reply_is_refused(message: Message) -> None:
     refuses(ends.terminal, forge(ends.server, message), "order")
 
 
-@pytest.mark.parametrize("message", [create_echo_reply(), create_enrol_reply(), LOGOUT_REPLY])
+@pytest.mark.parametrize("message", [create_echo_reply(), create_enrol_reply(), LOGOUT_REPLY, NOTICE])
 def test_the_first_reply_answers_the_hello(message: Message) -> None:
     ends = create_ends(answered=False)
     refuses(ends.terminal, forge(ends.server, message), "order")
+
+
+@pytest.mark.parametrize("hello", [create_login(), create_enrol()], ids=["login", "enrol"])
+def test_a_notice_may_come_at_any_time_after_the_first_reply(hello: Login | Enrol) -> None:
+    ends = create_ends(hello)
+    assert ends.terminal.receive_data(ends.server.send(NOTICE)) == [NOTICE]
+    asked, told = ends.terminal.send(create_echo()), ends.server.send(NOTICE)
+    assert ends.terminal.receive_data(told) == [NOTICE]
+    assert ends.server.receive_data(asked) == [create_echo()]
+    told = ends.server.send(NOTICE) + ends.server.send(create_echo_reply()) + ends.server.send(NOTICE)
+    assert ends.terminal.receive_data(told) == [NOTICE, create_echo_reply(), NOTICE]
+    # Also between the terminal's last message and its answer, and not after that.
+    assert ends.server.receive_data(ends.terminal.send(LOGOUT)) == [LOGOUT]
+    for message in (NOTICE, LOGOUT_REPLY):
+        assert ends.terminal.receive_data(ends.server.send(message)) == [message]
+    with pytest.raises(LocalProtocolError):
+        ends.server.send(NOTICE)
+    refuses(ends.terminal, forge(ends.server, NOTICE), "after_last")
 
 
 def test_closing_may_come_instead_of_the_first_reply() -> None:
