@@ -1,22 +1,23 @@
-"""Terminals: created by the site, enrolled and logged in by their keys."""
+"""Terminals: created by the site, enrolled and logged in by their keys, revoked by people.
 
+A terminal's serial rises with each login, enrolment and revocation. A session with an older one is
+over, in whichever process: an event says so at once, and `outdated` to who missed it.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Connection, text
 
+from ledger.events import Event, announce
+
 __all__ = [
-    "Invitation",
-    "TerminalSeat",
-    "count_named",
-    "create_enrolment",
-    "create_terminal",
-    "enrol",
-    "invitation",
-    "is_active",
-    "login",
+    "Invitation", "TerminalSeat", "ask_key_change", "change_key", "count_named", "create_enrolment",
+    "create_terminal", "enrol", "invitation", "is_active", "login", "outdated", "refused_invitation",
     "revoke",
-]
+]  # fmt: skip
 
 INSERT = text(
     """INSERT INTO terminal (tenant_id, store_id, kind, name)
@@ -27,43 +28,115 @@ INSERT_ENROLMENT = text(
     """INSERT INTO enrolment (id, tenant_id, terminal_id, expires_at)
        SELECT :id, tenant_id, id, :expires_at FROM terminal WHERE id = :terminal RETURNING id"""
 )
-REVOKE = text("UPDATE terminal SET status = 'revoked' WHERE id = :terminal")
-SEAT = """SELECT t.id, t.status, t.tenant_id, t.store_id, m.name, s.name
-          FROM terminal t
-          JOIN organisation s ON s.id = t.store_id
-          JOIN organisation m ON m.id = t.tenant_id"""
-SEAT_BY_ID = text(f"{SEAT} WHERE t.id = :terminal")
-LOCK_ENROLMENT = text(
-    """SELECT e.terminal_id, e.expires_at, e.used_at, t.public_key, t.status
-       FROM enrolment e JOIN terminal t ON t.id = e.terminal_id
-       WHERE e.id = :id FOR UPDATE OF e, t"""
-)
-USE_ENROLMENT = text("UPDATE enrolment SET used_at = :now WHERE id = :id")
-ACTIVATE = text(
-    """UPDATE terminal SET public_key = :key, status = 'active', model = :model, software = :software,
-              last_login_at = :now WHERE id = :terminal"""
+REFUSED = text(
+    """SELECT e.terminal_id,
+              CASE WHEN t.status = 'revoked' THEN 'revoked' WHEN e.used_at IS NOT NULL THEN 'used'
+                   WHEN e.expires_at <= :now THEN 'expired' ELSE 'key_taken' END AS reason
+       FROM enrolment e JOIN terminal t ON t.id = e.terminal_id WHERE e.id = :id"""
 )
 INVITATION = text(
     """SELECT t.store_id, e.used_at IS NULL AND e.expires_at > :now AND t.status <> 'revoked'
        FROM enrolment e JOIN terminal t ON t.id = e.terminal_id WHERE e.id = :id"""
 )
 COUNT_NAMED = text("SELECT count(*) FROM terminal WHERE store_id = :store AND starts_with(name, :start)")
-IS_ACTIVE = text("SELECT EXISTS (SELECT FROM terminal WHERE public_key = :key AND status = 'active')")
-KEY_TAKEN = text("SELECT EXISTS (SELECT FROM terminal WHERE public_key = :key AND id <> :terminal)")
+IS_ACTIVE = text(
+    """SELECT EXISTS (SELECT FROM terminal
+                      WHERE (public_key = :key OR next_public_key = :key) AND status = 'active')"""
+)
+
+# `known` locks the terminal, so that the worker it names is the one that the update replaces.
+SEAT = """
+, sat AS (
+    UPDATE terminal t
+    SET serial = t.serial + 1, worker = nullif(:worker, ''), software = :software, last_login_at = :now,
+        clock_off_s = :clock_off_s, {changes}
+    FROM known WHERE t.id = known.id
+    RETURNING t.*, known.worker AS worker_before
+)
+SELECT t.id, t.status, t.tenant_id, t.store_id, m.name, s.name, t.serial, t.last_batch,
+       t.key_change_asked OR coalesce(t.key_since < :key_since_least, false), t.worker_before
+FROM sat t JOIN organisation s ON s.id = t.store_id JOIN organisation m ON m.id = t.tenant_id"""
 LOGIN = text(
     """WITH known AS (
-           UPDATE terminal SET last_login_at = :now, software = :software
-           WHERE public_key = :key AND status = 'active' RETURNING id
-       )
-       """
-    + SEAT
-    + " WHERE t.id = (SELECT id FROM known)"
+           SELECT id, worker FROM terminal
+           WHERE (public_key = :key OR next_public_key = :key) AND status = 'active' FOR UPDATE
+       )"""
+    + SEAT.format(
+        changes="""public_key = :key,
+        next_public_key = CASE WHEN t.next_public_key = :key THEN NULL ELSE t.next_public_key END,
+        key_since = CASE WHEN t.next_public_key = :key THEN :now ELSE t.key_since END,
+        key_change_asked = t.key_change_asked AND t.next_public_key IS DISTINCT FROM :key"""
+    )
+)
+# Whoever changes an enrolment holds its terminal's lock: who invites (ledger.enrolments) and who enrols.
+LOCK_INVITED = text(
+    "SELECT FROM terminal WHERE id = (SELECT terminal_id FROM enrolment WHERE id = :id) FOR UPDATE"
+)
+ENROLMENT = text(
+    """SELECT e.terminal_id, e.expires_at, e.used_at, t.public_key, t.status
+       FROM enrolment e JOIN terminal t ON t.id = e.terminal_id WHERE e.id = :id"""
+)
+USE_ENROLMENT = text("UPDATE enrolment SET used_at = :now WHERE id = :id AND used_at IS NULL")
+ENROL = text(
+    "WITH known AS (SELECT id, worker FROM terminal WHERE id = :terminal)"
+    + SEAT.format(
+        changes="""status = 'active', model = :model, public_key = :key,
+        key_since = CASE WHEN t.public_key IS DISTINCT FROM :key THEN :now ELSE t.key_since END,
+        next_public_key = CASE WHEN t.public_key = :key THEN t.next_public_key END,
+        key_change_asked = t.key_change_asked AND t.public_key IS NOT DISTINCT FROM :key"""
+    )
+)
+REVOKE = text(
+    """UPDATE terminal SET status = 'revoked', serial = serial + 1
+       WHERE id = :terminal AND status <> 'revoked' AND kind <> 'office' RETURNING serial"""
+)
+# A key may be one terminal's present one or one's next; no constraint covers two columns.
+LOCK_KEY = text("SELECT pg_advisory_xact_lock(hashtextextended('tessera.key ' || :name, 0))")
+KEY_TAKEN = text(
+    """SELECT EXISTS (SELECT FROM terminal
+                      WHERE (public_key = :key OR next_public_key = :key) AND id <> :terminal)"""
+)
+CHANGE_KEY = text(
+    """UPDATE terminal SET next_public_key = :key
+       WHERE id = :terminal AND status = 'active' AND public_key <> :key RETURNING id"""
+)
+ASK_KEY_CHANGE = text(
+    """UPDATE terminal SET key_change_asked = true
+       WHERE id = :terminal AND status <> 'revoked' AND kind <> 'office' RETURNING id"""
+)
+OUTDATED = text(
+    """SELECT t.id, CASE t.status WHEN 'revoked' THEN 'revoked' ELSE 'replaced' END AS reason
+       FROM unnest(CAST(:terminals AS int8[]), CAST(:serials AS int8[])) AS k(id, serial)
+       JOIN terminal t ON t.id = k.id WHERE t.serial > k.serial"""
+)
+
+KEY_BYTES = 32
+KEY_DAYS = 365  # after which a terminal's key is to be changed, unless told otherwise
+
+# Points of small order: whatever the other side's secret, what both share with them is zero. On Curve25519
+# and its twist: 0, 1, two of order eight, p - 1, p, p + 1, little-endian. The list of libsodium's
+# has_small_order and of D. J. Bernstein, https://cr.yp.to/ecdh.html#validate.
+_P = 2**255 - 19
+SMALL_ORDER = frozenset(
+    point.to_bytes(KEY_BYTES, "little")
+    for point in (
+        0,
+        1,
+        325606250916557431795983626356110631294008115727848805560023387167927233504,
+        39382357235489614581723060781553021112529911719440698176882885853963445705823,
+        _P - 1,
+        _P,
+        _P + 1,
+    )
 )
 
 
 @dataclass(frozen=True, slots=True)
 class TerminalSeat:
-    """Where a terminal stands: its id, its merchant and store with their names."""
+    """Where a terminal stands: its id, its merchant and store with their names, and its newest session.
+
+    `last_batch` is the newest batch that was reconciled; `change_key`: it is to be asked for a new key.
+    """
 
     id: int
     status: str
@@ -71,6 +144,9 @@ class TerminalSeat:
     store_id: int
     merchant: str
     store: str
+    serial: int
+    last_batch: int | None
+    change_key: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +172,15 @@ def create_enrolment(
     ).scalar_one()
 
 
+def refused_invitation(connection: Connection, enrolment_id: bytes, now: datetime) -> tuple[str, int | None]:
+    """Why nobody may enrol with this id, for the log, and of which terminal it is, if of any.
+
+    unknown, used, expired, revoked; key_taken when it is the device's key that cannot be used.
+    """
+    row = connection.execute(REFUSED, {"id": enrolment_id, "now": now}).one_or_none()
+    return (row.reason, row.terminal_id) if row is not None else ("unknown", None)
+
+
 def invitation(connection: Connection, enrolment_id: bytes, now: datetime) -> Invitation | None:
     """The enrolment with this id, or None."""
     row = connection.execute(INVITATION, {"id": enrolment_id, "now": now}).one_or_none()
@@ -109,17 +194,9 @@ def count_named(connection: Connection, store: int, start: str) -> int:
 
 
 def is_active(connection: Connection, public_key: bytes) -> bool:
-    """Whether a terminal with this key may log in."""
+    """Whether a terminal with this key, present or next, may log in."""
     active: bool = connection.execute(IS_ACTIVE, {"key": public_key}).scalar_one()
     return active
-
-
-def revoke(connection: Connection, terminal: int) -> None:
-    """The terminal redeems and inquires nothing from the next message on, and cannot log in again.
-
-    A session that is open may still undo what it did before: a shop must be able to give points back.
-    """
-    connection.execute(REVOKE, {"terminal": terminal})
 
 
 def enrol(
@@ -130,12 +207,17 @@ def enrol(
     model: str,
     software: str,
     now: datetime,
+    worker: str = "",
+    terminal_at: datetime | None = None,
 ) -> TerminalSeat | None:
-    """Give the invited terminal its key. None when the invitation is unknown, used, expired or revoked.
+    """Give the invited terminal its key, in a session of `worker`. `terminal_at` is the device's clock.
 
+    None when the invitation is unknown, used, expired or revoked, or another terminal's key is shown.
     The device whose reply was lost may ask again: the same invitation with the same key is welcome.
     """
-    row = connection.execute(LOCK_ENROLMENT, {"id": enrolment_id}).one_or_none()
+    _lock_key(connection, public_key)
+    connection.execute(LOCK_INVITED, {"id": enrolment_id})
+    row = connection.execute(ENROLMENT, {"id": enrolment_id}).one_or_none()
     if row is None:
         return None
     terminal, expires_at, used_at, known_key, status = row
@@ -145,16 +227,100 @@ def enrol(
         return None
     if connection.execute(KEY_TAKEN, {"key": public_key, "terminal": terminal}).scalar_one():
         return None
-    if fresh:
-        connection.execute(USE_ENROLMENT, {"id": enrolment_id, "now": now})
-        connection.execute(
-            ACTIVATE,
-            {"key": public_key, "model": model, "software": software, "now": now, "terminal": terminal},
-        )
-    return TerminalSeat(*connection.execute(SEAT_BY_ID, {"terminal": terminal}).one())
+    connection.execute(USE_ENROLMENT, {"id": enrolment_id, "now": now})
+    told = {"key": public_key, "model": model, "software": software, "now": now, "worker": worker}
+    told |= {"terminal": terminal, "clock_off_s": _clock_off(terminal_at, now)}
+    told |= {"key_since_least": now - timedelta(days=KEY_DAYS)}
+    return _seated(connection, connection.execute(ENROL, told).one(), worker)
 
 
-def login(connection: Connection, *, public_key: bytes, software: str, now: datetime) -> TerminalSeat | None:
-    """The active terminal with this key, its login noted; None for an unknown or revoked key."""
-    row = connection.execute(LOGIN, {"key": public_key, "software": software, "now": now}).one_or_none()
-    return TerminalSeat(*row) if row is not None else None
+def login(
+    connection: Connection,
+    *,
+    public_key: bytes,
+    software: str,
+    now: datetime,
+    worker: str = "",
+    terminal_at: datetime | None = None,
+    key_days: int = KEY_DAYS,
+) -> TerminalSeat | None:
+    """The active terminal with this key, in a new session of `worker`; None for an unknown or revoked key.
+
+    The terminal's next key becomes its present one here. `terminal_at` is its clock. A key of more than
+    `key_days` is to be changed. Tells the other workers when its session before was theirs.
+    """
+    told = {"key": public_key, "software": software, "now": now, "worker": worker}
+    told |= {"clock_off_s": _clock_off(terminal_at, now), "key_since_least": now - timedelta(days=key_days)}
+    row = connection.execute(LOGIN, told).one_or_none()
+    return _seated(connection, row, worker) if row is not None else None
+
+
+def revoke(connection: Connection, terminal: int) -> bool:
+    """The terminal cannot log in any more, and its open session ends, in whichever process that is.
+
+    False when there was nothing to revoke. A revoked terminal is not brought back: it gets a new place.
+    """
+    serial = connection.execute(REVOKE, {"terminal": terminal}).scalar_one_or_none()
+    if serial is None:
+        return False
+    announce(connection, Event("ended", terminal=terminal, serial=serial, reason="revoked"))
+    return True
+
+
+def change_key(connection: Connection, terminal: int, key: bytes, now: datetime) -> bool:
+    """Note a terminal's next key; its first login with it makes it the present one. Again is fine.
+
+    False when it cannot be used: it is no point that keeps a secret, or some terminal has it already. `now`
+    decides nothing: a key counts from its first login on.
+    """
+    if not _keeps_secrets(key):
+        return False
+    _lock_key(connection, key)
+    asked = {"terminal": terminal, "key": key}
+    if connection.execute(KEY_TAKEN, asked).scalar_one():
+        return False
+    return connection.execute(CHANGE_KEY, asked).scalar_one_or_none() is not None
+
+
+def ask_key_change(connection: Connection, terminal: int) -> bool:
+    """Have the terminal asked for a new key, now and at each login until it uses one. False: no terminal."""
+    if connection.execute(ASK_KEY_CHANGE, {"terminal": terminal}).scalar_one_or_none() is None:
+        return False
+    announce(connection, Event("key", terminal=terminal))
+    return True
+
+
+def outdated(connection: Connection, serials: Mapping[int, int]) -> dict[int, str]:
+    """Of open sessions, as terminal -> serial, those that are over: terminal -> "replaced" or "revoked"."""
+    if not serials:
+        return {}
+    asked = {"terminals": list(serials.keys()), "serials": list(serials.values())}
+    return {row.id: row.reason for row in connection.execute(OUTDATED, asked)}
+
+
+def _seated(connection: Connection, row: Any, worker: str) -> TerminalSeat:
+    *seat, worker_before = row
+    seated = TerminalSeat(*seat)
+    if worker_before is not None and worker_before != worker:
+        event = Event("ended", terminal=seated.id, serial=seated.serial, reason="replaced")
+        announce(connection, event)
+    return seated
+
+
+def _clock_off(terminal_at: datetime | None, now: datetime) -> int | None:
+    """The terminal's clock minus ours, to the nearest second."""
+    if terminal_at is None:
+        return None
+    return (terminal_at - now + timedelta(milliseconds=500)) // timedelta(seconds=1)
+
+
+def _lock_key(connection: Connection, key: bytes) -> None:
+    """Whoever else wants to give this key to a terminal waits until this transaction ends."""
+    connection.execute(LOCK_KEY, {"name": key.hex()})
+
+
+def _keeps_secrets(key: bytes) -> bool:
+    """Whether a public key has the right length and no small order. X25519 ignores its highest bit."""
+    if len(key) != KEY_BYTES:
+        return False
+    return key[:-1] + bytes([key[-1] & 0x7F]) not in SMALL_ORDER

@@ -158,11 +158,11 @@ def load(
     keys: list[str], world: World, keyring: Keyring, port: int, seconds: int
 ) -> Iterator["subprocess.Popen[str]"]:
     """A load process whose terminals have logged in. With 0 seconds they sit idle until told to end."""
-    number, private = min(keyring.server_keys.items())
+    number = keyring.current_key_id
     plan = {
         "host": "127.0.0.1",
         "port": port,
-        "server_key": KeyPair.from_private(private).public.hex(),
+        "server_key": KeyPair.from_private(keyring.server_keys[number]).public.hex(),
         "server_key_id": number,
         "keys": keys,
         "cards": world.cards,

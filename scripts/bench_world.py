@@ -69,7 +69,7 @@ def make_world(database: Database, keyring: Keyring, *, terminals: int, idle: in
             (world.keys if number < terminals else world.idle_keys).append(key.hex())
             if number < terminals:
                 world.terminals.append(terminal)
-        grantings = _holders(connection, keyring, world, holders)
+        grantings = _holders(connection, keyring, world, holders, now)
     for _ in members.grant_many(database, Scope.everything(), grantings, now):
         pass
     return world
@@ -92,15 +92,17 @@ def _terminal(connection: Connection, store: int, key: bytes, now: datetime) -> 
     return terminal
 
 
-def _holders(connection: Connection, keyring: Keyring, world: World, count: int) -> list[members.Granting]:
+def _holders(
+    connection: Connection, keyring: Keyring, world: World, count: int, now: datetime
+) -> list[members.Granting]:
     enterprise = organisations.create_tenant(connection, kind="enterprise", code="E", name="Enterprise")
     number, key = max(keyring.card_keys.items())
     grantings = []
     for each in range(count):
         account = members.create_member(connection, enterprise=enterprise, code=str(each), name="Member")
-        card = cards.issue_card(connection, account)
+        card = cards.issue_card(connection, account, now=now)
         proof = keyring.pin_verifier(card.slot, card.account_id, card.id, PIN)
-        cards.set_pin(connection, card, proof)
+        cards.set_pin(connection, card, proof, now=now)
         token = CardToken(slot=card.slot, account=card.account_id, card=card.id, issue=card.issue)
         world.cards.append([seal(token, key_id=number, key=key, nonce=os.urandom(24)), PIN])
         world.plain.append((card.slot, card.account_id, card.id, proof))

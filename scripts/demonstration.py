@@ -7,57 +7,58 @@ people need to log in, and one card, come back as a Demonstration; its passwords
 import os
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
-from ledger import books, businessday, cards, members, merchants, organisations, staff, terminals
+from ledger import businessday, cards, limits, members, merchants, organisations, staff, terminals
 from ledger.database import Database, Scope
 from ledger.keyring import Keyring
-from ledger.postings import Redeem
+from ledger.limits import Limits, Terms
 from protocol.credentials import CardToken, seal
 from scripts.demonstration_record import Card, Demonstration, Login
+from scripts.demonstration_sales import Holder, Shop, make_sales
 from scripts.demonstration_terminal import NAME, invite
 
 __all__ = ["load"]
 
-# code, English, Chinese, unit, points a unit (None: an open amount), settlement in fen a unit
-SERVICES = (
+# code, English, Chinese, unit, points a unit (or the least and most of an open amount), settlement in fen a
+# unit. What a rescue comes to is known when it is done: its points are held first, and captured then.
+SERVICES: tuple[tuple[str, str, str, str, int | tuple[int, int], int], ...] = (
     ("car-wash", "Car wash", "洗车", "time", 120, 2_000),
-    ("roadside-rescue", "Roadside rescue", "道路救援", "job", 800, 15_000),
+    ("roadside-rescue", "Roadside rescue", "道路救援", "point", (100, 5_000), 19),
     ("annual-inspection", "Annual inspection", "代办年检", "job", 600, 11_000),
     ("driver", "Designated driver", "酒后代驾", "trip", 300, 5_600),
     ("cinema", "Cinema ticket", "电影票", "ticket", 160, 3_200),
     ("gym", "Gym day pass", "健身日卡", "day", 90, 1_500),
-    ("shop", "Shop voucher", "购物抵扣", "point", None, 18),
+    ("shop", "Shop voucher", "购物抵扣", "point", (10, 20_000), 18),
 )
+TOMORROW = {"annual-inspection": (650, 11_900)}  # points and settlement from tomorrow on
 MERCHANTS = (
-    ("Bright Car Care 亮洁汽车", ("North Gate 北门店", "Station 站前店"), ("car-wash", "annual-inspection")),
+    ("Bright Car Care 亮洁汽车", ("North Gate 北门店", "Station 站前店"),
+     ("car-wash", "annual-inspection", "roadside-rescue")),
     ("Swift Roadside 迅捷道路救援", ("Ring Road 环城站",), ("roadside-rescue", "driver")),
     ("Star Cinema 星光影城", ("City Square 市民广场店",), ("cinema", "shop")),
     ("Pulse Gym 脉动健身", ("Riverside 滨江店",), ("gym",)),
 )  # fmt: skip
-ENTERPRISES = ("Harbour Insurance 海港保险", "Lotus Bank 莲花银行")
+# What an enterprise's cards may do, and its second kind of card: code, name and limits.
+ENTERPRISES = (
+    (
+        "Harbour Insurance 海港保险",
+        Terms(limit_points=2_000, day_limit_points=5_000),
+        ("GOLD", "Gold 金卡", Limits(limit_points=5_000, day_limit_points=20_000)),
+    ),
+    (
+        "Lotus Bank 莲花银行",
+        Terms(refund_grace_days=60),
+        ("QUICK", "Quick 闪付卡", Limits(pin_above_points=100)),
+    ),
+)
+EVERY_THIRD = 3  # member has a card of the second kind
 MEMBERS_EACH = 12
-PURCHASES = 40
 ZONE = ZoneInfo("Asia/Shanghai")
-
-
-@dataclass(frozen=True)
-class _Shop:
-    terminal: int
-    services: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class _Holder:
-    account: members.Account
-    card: cards.Card
-    pin: str
-    name: str
 
 
 def load(site_url: str, keyring: Keyring) -> Demonstration:
@@ -81,22 +82,22 @@ def _fill(connection: Connection, keyring: Keyring, now: datetime) -> Demonstrat
         for code, name, name_zh, unit, _, _ in SERVICES
     }
     tenants = {"operator": operator}
-    shops: list[_Shop] = []
+    shops: list[Shop] = []
     enrolment = b""
     for number, (name, stores, sold) in enumerate(MERCHANTS, 1):
         merchant = organisations.create_tenant(connection, kind="merchant", code=f"M{number:03d}", name=name)
         tenants.setdefault("merchant", merchant)
-        _agree(connection, merchant, services, sold, since=today.replace(month=1, day=1))
+        _agree(connection, merchant, services, sold, today)
         for place, store_name in enumerate(stores, 1):
             store = organisations.create_child(
                 connection, parent=merchant, kind="store", code=f"S{place:03d}", name=store_name
             )
-            shops.append(_Shop(_enrolled_terminal(connection, store, f"POS {number}-{place}", now), sold))
+            shops.append(Shop(_enrolled_terminal(connection, store, f"POS {number}-{place}", now), sold))
             if not enrolment:
                 waiting = terminals.create_terminal(connection, store=store, kind="pos", name=NAME)
                 enrolment = invite(connection, waiting, now)
     holders = _holders(connection, keyring, tenants, today, now)
-    _purchases(connection, keyring, shops, holders, now)
+    make_sales(connection, keyring, shops, holders, now)
     first = holders[0]
     return Demonstration(
         logins=_logins(connection, tenants),
@@ -111,18 +112,31 @@ def _fill(connection: Connection, keyring: Keyring, now: datetime) -> Demonstrat
 
 
 def _agree(
-    connection: Connection, merchant: int, services: dict[str, int], sold: Sequence[str], *, since: date
+    connection: Connection, merchant: int, services: dict[str, int], sold: Sequence[str], today: date
 ) -> None:
+    """Prices since the year began, and those that change tomorrow."""
     for code, _, _, _, points, settlement_minor in SERVICES:
-        if code in sold:
-            merchants.agree_price(
+        if code not in sold:
+            continue
+        span = points if isinstance(points, tuple) else None
+        merchants.agree_price(
+            connection,
+            merchant=merchant,
+            service=services[code],
+            since=today.replace(month=1, day=1),
+            points=points if isinstance(points, int) else 1,
+            settlement_minor=settlement_minor,
+            open_range=span,
+        )
+        if code in TOMORROW:
+            new_points, new_settlement_minor = TOMORROW[code]
+            merchants.change_price(
                 connection,
                 merchant=merchant,
                 service=services[code],
-                since=since,
-                points=points or 1,
-                settlement_minor=settlement_minor,
-                open_range=None if points else (10, 20_000),
+                since=today + timedelta(days=1),
+                points=new_points,
+                settlement_minor=new_settlement_minor,
             )
 
 
@@ -142,21 +156,28 @@ def _enrolled_terminal(connection: Connection, store: int, name: str, now: datet
 
 def _holders(
     connection: Connection, keyring: Keyring, tenants: dict[str, int], today: date, now: datetime
-) -> list[_Holder]:
-    holders: list[_Holder] = []
+) -> list[Holder]:
+    holders: list[Holder] = []
     grantings: list[members.Granting] = []
-    for number, enterprise_name in enumerate(ENTERPRISES, 1):
+    before = now - timedelta(hours=8)
+    for number, (enterprise_name, terms, (code, product_name, own)) in enumerate(ENTERPRISES, 1):
         enterprise = organisations.create_tenant(
             connection, kind="enterprise", code=f"E{number:03d}", name=enterprise_name
         )
         tenants.setdefault("enterprise", enterprise)
+        limits.set_terms(connection, enterprise, terms)
+        product = limits.create_product(
+            connection, enterprise=enterprise, code=code, name=product_name, limits=own
+        )
         for each in range(1, MEMBERS_EACH + 1):
             name = f"Member {number}{each:03d}"
             account = members.create_member(connection, enterprise=enterprise, code=f"{each:06d}", name=name)
-            card = cards.issue_card(connection, account)
+            chosen = product if each % EVERY_THIRD == 0 else None
+            card = cards.issue_card(connection, account, now=before, product_id=chosen)
             pin = f"{secrets.randbelow(10**6):06d}"
-            cards.set_pin(connection, card, keyring.pin_verifier(card.slot, card.account_id, card.id, pin))
-            holders.append(_Holder(account, card, pin, name))
+            verifier = keyring.pin_verifier(card.slot, card.account_id, card.id, pin)
+            cards.set_pin(connection, card, verifier, now=before)
+            holders.append(Holder(account, card, pin, name))
             for points, days, kind in ((2_000, 365, "granted"), (300, 45, "promotional")):
                 grantings.append(
                     members.Granting(
@@ -169,37 +190,10 @@ def _holders(
                         detail="Welcome",
                     )
                 )
-    members.grant(connection, grantings, now - timedelta(hours=8))
+        # One more card, on its way to its member: it waits for a PIN.
+        cards.issue_card(connection, holders[-1].account, now=before, status="issued")
+    members.grant(connection, grantings, before)
     return holders
-
-
-def _purchases(
-    connection: Connection, keyring: Keyring, shops: list[_Shop], holders: list[_Holder], now: datetime
-) -> None:
-    """A few hours of business, some of it refused: a wrong PIN, too little left."""
-    for number in range(PURCHASES):
-        shop = shops[number % len(shops)]
-        holder = holders[1 + (number * 7) % (len(holders) - 1)]
-        service = shop.services[number % len(shop.services)]
-        pin = holder.pin if number % 9 else "wrong"
-        card = holder.card
-        books.post(
-            connection,
-            [
-                Redeem(
-                    slot=card.slot,
-                    account=card.account_id,
-                    terminal=shop.terminal,
-                    txid=UUID(bytes=os.urandom(16)),
-                    card=card.id,
-                    issue=card.issue,
-                    service=service,
-                    amount=150 if service == "shop" else None,
-                    pin_proof=keyring.pin_verifier(card.slot, card.account_id, card.id, pin),
-                )
-            ],
-            now - timedelta(minutes=7 * (PURCHASES - number)),
-        )
 
 
 def _logins(connection: Connection, tenants: dict[str, int]) -> list[Login]:

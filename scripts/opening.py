@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ledger.database import Database, DatabaseAway, DatabaseUnfit, Scope, is_empty, migrate
 from ledger.embedded import OWNER, SERVER, SITE, EmbeddedPostgres
 from ledger.keyring import Keyring
+from scripts import shop_world
 from scripts.children import Child, HouseFailed, await_page, free_ports, require_different, require_free
 from scripts.demonstration_record import Demonstration, read_demonstration, write_demonstration
 from scripts.demonstration_terminal import Device, device_state, renewed
@@ -189,6 +190,7 @@ def _open_books(
             device = device_state(connection, plan.folder / "pos")
         if current is not None and current != shown:
             write_demonstration(path, current)
+        shop_world.keep(database, keyring, plan.folder, (reachable(plan.host), plan.port), new=empty)
     return keyring, current, device
 
 

@@ -4,24 +4,18 @@ import shlex
 from itertools import count
 from pathlib import Path
 
-from protocol.credentials import enrolment_code
-from protocol.noise import KeyPair
-from protocol.session import Enrolment
 from scripts.demonstration_record import Demonstration
 from scripts.demonstration_terminal import Device
 from scripts.opening import House, reachable
+from scripts.shop_world import FILE, code_text
 
 __all__ = ["enrolment_text", "welcome"]
 
 
 def enrolment_text(house: House, demonstration: Demonstration) -> str:
     """The code that enrols the demonstration's terminal at this house's address."""
-    enrolment_id = bytes.fromhex(demonstration.enrolment)
-    enrolment = Enrolment(id=enrolment_id, secret=house.keyring.enrolment_secret(enrolment_id))
-    key_id, private = min(house.keyring.server_keys.items())
-    server_key = KeyPair.from_private(private).public
     plan = house.plan
-    return enrolment_code(enrolment, server_key, key_id, reachable(plan.host), plan.port)
+    return code_text(house.keyring, bytes.fromhex(demonstration.enrolment), reachable(plan.host), plan.port)
 
 
 def welcome(house: House) -> str:
@@ -58,6 +52,9 @@ def _demonstration(house: House, shown: Demonstration) -> list[str]:
             lines += [_pos("enrol", "--replace", code), redeem]
         else:
             lines += [_pos("enrol", code), redeem]
+    if (house.plan.folder / FILE).exists():
+        lines += ["", "Play a shop of eight terminals for a minute:"]
+        lines.append(_pos("shop", "--world", f"var/{FILE}", "--terminals", "8", "--seconds", "60"))
     return lines
 
 

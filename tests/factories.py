@@ -10,7 +10,20 @@ from sqlalchemy import Connection, text
 
 from ledger import businessday, cards, members, merchants, organisations, terminals
 from ledger.keyring import Keyring
-from ledger.postings import Grant, Inquiry, Redeem, Reversal, Status
+from ledger.postings import (
+    Capture,
+    Expire,
+    Grant,
+    Hold,
+    Inquiry,
+    PinChange,
+    Redeem,
+    Refund,
+    Release,
+    Reversal,
+    Status,
+    TerminalRequest,
+)
 
 TODAY = date(2026, 11, 22)
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
@@ -150,9 +163,11 @@ def create_holder(
     account = members.create_member(
         connection, enterprise=house.enterprise, code=f"C{number}", name=f"Member {number}"
     )
-    card = cards.issue_card(connection, account, limit_points=limit_points, expires_on=card_expires_on)
+    card = cards.issue_card(
+        connection, account, now=NOW, limit_points=limit_points, expires_on=card_expires_on
+    )
     if pin is not None:
-        cards.set_pin(connection, card, proof(card, pin))
+        cards.set_pin(connection, card, proof(card, pin), now=NOW)
     if points:
         grant_points(connection, house, account, points, expires_on=expires_on)
     return Holder(account, card)
@@ -219,7 +234,110 @@ def create_redeem(
     )
 
 
-def create_reversal(original: Redeem, *, txid: UUID | None = None) -> Reversal:
+def create_hold(
+    house: House,
+    holder: Holder,
+    service: str = "cinema",
+    *,
+    pin: str | None = PIN,
+    txid: UUID | None = None,
+    quantity: int | None = None,
+    amount: int | None = 300,
+    terminal: int | None = None,
+    seconds: int = 3_600,
+) -> Hold:
+    """A hold at the house's terminal: 300 points for an open amount unless told otherwise."""
+    return Hold(
+        slot=holder.account.slot,
+        account=holder.account.id,
+        terminal=house.terminal if terminal is None else terminal,
+        txid=txid or new_txid(),
+        card=holder.card.id,
+        issue=holder.card.issue,
+        service=service,
+        quantity=quantity,
+        amount=amount if service == "cinema" else None,
+        pin_proof=None if pin is None else proof(holder.card, pin),
+        seconds=seconds,
+    )
+
+
+def create_capture(
+    hold: Hold, points: int, *, txid: UUID | None = None, terminal: int | None = None
+) -> Capture:
+    """Some or all of a hold, by the terminal that made it unless another is named."""
+    return Capture(
+        slot=hold.slot,
+        account=hold.account,
+        terminal=hold.terminal if terminal is None else terminal,
+        txid=txid or new_txid(),
+        hold=hold.txid,
+        points=points,
+    )
+
+
+def create_release(hold: Hold, *, txid: UUID | None = None, terminal: int | None = None) -> Release:
+    """The giving back of a hold, by the terminal that made it unless another is named."""
+    return Release(
+        slot=hold.slot,
+        account=hold.account,
+        terminal=hold.terminal if terminal is None else terminal,
+        txid=txid or new_txid(),
+        hold=hold.txid,
+    )
+
+
+def create_refund(
+    original: TerminalRequest,
+    points: int | None = None,
+    *,
+    txid: UUID | None = None,
+    terminal: int | None = None,
+) -> Refund:
+    """Points back for a redemption or a capture, at the terminal that sold it unless another is named."""
+    return Refund(
+        slot=original.slot,
+        account=original.account,
+        terminal=original.terminal if terminal is None else terminal,
+        txid=txid or new_txid(),
+        original=original.txid,
+        seller=original.terminal,
+        points=points,
+    )
+
+
+def create_expire(holder: Holder, *, txid: UUID | None = None) -> Expire:
+    """The booking of what has expired in an account."""
+    return Expire(slot=holder.account.slot, account=holder.account.id, terminal=0, txid=txid or new_txid())
+
+
+def create_pin_change(
+    house: House,
+    holder: Holder,
+    new_pin: str = "271828",
+    *,
+    pin: str | None = PIN,
+    code_proof: bytes | None = None,
+    fit: bool = True,
+    txid: UUID | None = None,
+    issue: int | None = None,
+) -> PinChange:
+    """A new PIN at the house's terminal, on the word of the present one unless a code is given."""
+    return PinChange(
+        slot=holder.account.slot,
+        account=holder.account.id,
+        terminal=house.terminal,
+        txid=txid or new_txid(),
+        card=holder.card.id,
+        issue=issue or holder.card.issue,
+        verifier=proof(holder.card, new_pin),
+        fit=fit,
+        pin_proof=None if pin is None or code_proof is not None else proof(holder.card, pin),
+        code_proof=code_proof,
+    )
+
+
+def create_reversal(original: TerminalRequest, *, txid: UUID | None = None) -> Reversal:
     """The undoing of a redemption by the terminal that made it."""
     return Reversal(
         slot=original.slot,
@@ -231,7 +349,7 @@ def create_reversal(original: Redeem, *, txid: UUID | None = None) -> Reversal:
     )
 
 
-def create_status(original: Redeem, *, fence: bool = False) -> Status:
+def create_status(original: TerminalRequest, *, fence: bool = False) -> Status:
     """The question what became of a redemption."""
     return Status(
         slot=original.slot,

@@ -10,20 +10,40 @@ Those rows are never deleted (no program holds DELETE), and an invariant looks f
 """
 
 from ledger.model.base import ACCOUNT_ID, CARD_ID, LOT_ID, OFFICE_TERMINAL, SLOTS, TRANSACTION_ID, Base
-from ledger.model.member import Account, Card, Entry, Lot, Member, Misuse, Transaction
+from ledger.model.member import (
+    Account,
+    Card,
+    CardEvent,
+    Entry,
+    Hold,
+    HoldLot,
+    Lot,
+    Member,
+    Misuse,
+    Transaction,
+)
 from ledger.model.operator import (
     BusinessDay,
+    Calendar,
+    CardProduct,
     CatalogueVersion,
-    Enrolment,
+    EnterpriseTerms,
     Organisation,
     Price,
     Service,
     Staff,
+)
+from ledger.model.terminal import (
+    BatchDifference,
+    Enrolment,
     Terminal,
+    TerminalBatch,
+    TerminalBatchTotal,
 )
 
 __all__ = [
     "ACCOUNT_ID", "CARD_ID", "LOT_ID", "OFFICE_TERMINAL", "SLOTS", "TRANSACTION_ID", "Account", "Base",
-    "BusinessDay", "Card", "CatalogueVersion", "Enrolment", "Entry", "Lot", "Member", "Misuse",
-    "Organisation", "Price", "Service", "Staff", "Terminal", "Transaction",
+    "BatchDifference", "BusinessDay", "Calendar", "Card", "CardEvent", "CardProduct", "CatalogueVersion",
+    "Enrolment", "EnterpriseTerms", "Entry", "Hold", "HoldLot", "Lot", "Member", "Misuse", "Organisation",
+    "Price", "Service", "Staff", "Terminal", "TerminalBatch", "TerminalBatchTotal", "Transaction",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The member side: members, accounts, cards, lots, transactions, entries. `slot` leads every key."""
+"""The member side: members, accounts, cards, lots, transactions, entries, holds. `slot` leads every key."""
 
 from datetime import date, datetime
 from uuid import UUID
@@ -41,6 +41,7 @@ class Account(Base):
         CheckConstraint("slot BETWEEN 0 AND 255", name="slot"),
         CheckConstraint("held >= 0 AND posted >= held", name="balance"),
         one_of("status", "open", "closed"),
+        Index("account_held_idx", "slot", "id", postgresql_where=text("held > 0")),  # few: those with holds
         {"postgresql_with": {"fillfactor": "70"}},
     )
     slot: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
@@ -53,7 +54,11 @@ class Account(Base):
 
 
 class Card(Base):
-    """What identifies an account. A replacement gets a new issue number, which kills the old QR and chip."""
+    """What identifies an account. A replacement gets a new issue number, which kills the old QR and chip.
+
+    A limit that is NULL is that of the card's product, or of its enterprise. `pin_code` stands for a
+    one-time code with which a new PIN may be set until `pin_code_until`.
+    """
 
     __tablename__ = "card"
     __table_args__ = (
@@ -61,7 +66,12 @@ class Card(Base):
         CheckConstraint("issue > 0", name="issue"),
         CheckConstraint("pin_tries BETWEEN 0 AND 3", name="pin_tries"),
         CheckConstraint("length(pin_verifier) = 32", name="pin_verifier"),
-        CheckConstraint("limit_points > 0", name="limit_points"),
+        CheckConstraint("limit_points > 0 AND day_limit_points > 0 AND pin_above_points >= 0", name="limits"),
+        CheckConstraint(
+            "length(pin_code) = 32 AND (pin_code IS NULL) = (pin_code_until IS NULL)"
+            " AND pin_code_tries BETWEEN 0 AND 3",
+            name="pin_code",
+        ),
         CheckConstraint("number ~ '^[0-9]{16}$'", name="number"),
         UniqueConstraint("slot", "number"),
         ForeignKeyConstraint(["slot", "account_id"], ["account.slot", "account.id"]),
@@ -78,6 +88,33 @@ class Card(Base):
     pin_verifier: Mapped[bytes | None]
     pin_tries: Mapped[int] = mapped_column(SmallInteger, server_default="0")
     limit_points: Mapped[int | None]
+    day_limit_points: Mapped[int | None]
+    pin_above_points: Mapped[int | None]
+    product_id: Mapped[int | None]
+    pin_code: Mapped[bytes | None]
+    pin_code_until: Mapped[datetime | None]
+    pin_code_tries: Mapped[int] = mapped_column(SmallInteger, server_default="0")
+
+
+class CardEvent(Base):
+    """What was done to a card by people: its history. Insert only."""
+
+    __tablename__ = "card_event"
+    __table_args__ = (
+        ForeignKeyConstraint(["slot", "account_id", "card_id"], ["card.slot", "card.account_id", "card.id"]),
+    )
+    slot: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    account_id: Mapped[int] = mapped_column(primary_key=True)
+    card_id: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    enterprise_id: Mapped[int]
+    what: Mapped[str]
+    from_status: Mapped[str | None]
+    to_status: Mapped[str]
+    issue: Mapped[int]
+    staff_id: Mapped[int | None]
+    reason: Mapped[str | None]
+    happened_at: Mapped[datetime]
 
 
 class Lot(Base):
@@ -91,6 +128,8 @@ class Lot(Base):
         ForeignKeyConstraint(["slot", "account_id"], ["account.slot", "account.id"]),
         # `open` and not `remaining` in the predicate: a spend then stays a HOT update.
         Index("lot_open_idx", "slot", "account_id", postgresql_where=text("open")),
+        # For the sweep, and for who asks what expires when. No spend changes what it holds, but the last.
+        Index("lot_expires_on_idx", "expires_on", postgresql_where=text("open AND expires_on IS NOT NULL")),
         {"postgresql_with": {"fillfactor": "70"}},
     )
     slot: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
@@ -111,32 +150,64 @@ class Transaction(Base):
     """One request and its answer; a refusal is a row too. Insert only.
 
     `balance` is what could be spent afterwards, as the reply said. `meaning` is a hash of what was
-    asked: the same key with another meaning is an error. `reverses` names the transaction that
-    this one undid; the unique constraint allows it once.
+    asked: the same key with another meaning is an error. `reverses` names the redemption or
+    capture that this one undid, `ends` the hold whose one final step this is, `refunds` the
+    redemption or capture whose points this one gave back in part or whole. `rest` is what a
+    capture released, or what could still be refunded after a refund.
     """
 
     __tablename__ = "transaction"
     __table_args__ = (
-        one_of("kind", "redeem", "reversal", "tombstone", "grant"),
+        one_of(
+            "kind", "redeem", "hold", "capture", "release", "lapse", "refund", "reversal", "tombstone",
+            "grant", "expiry", "pin_change",
+        ),
         CheckConstraint("points >= 0 AND (code = 0 OR points = 0)", name="points"),
         CheckConstraint(
-            "kind <> 'redeem' OR code <> 0 OR"
+            "kind NOT IN ('redeem', 'hold', 'capture') OR code <> 0 OR"
             " (points > 0 AND settlement_minor >= 0 AND num_nulls(price_id, service_id, quantity, card_id,"
             " merchant_id, store_id, settlement_minor, currency, balance) = 0)",
             name="redeem",
         ),
         CheckConstraint("reverses IS NULL OR (kind = 'reversal' AND points > 0)", name="reverses"),
+        CheckConstraint(
+            "(ends IS NULL OR kind IN ('capture', 'release', 'lapse', 'reversal'))"
+            " AND (code <> 0 OR kind NOT IN ('capture', 'release', 'lapse') OR ends IS NOT NULL)",
+            name="ends",
+        ),
+        CheckConstraint(
+            "(kind = 'refund' AND code = 0) = (refunds IS NOT NULL)"
+            " AND (refunds IS NULL OR (points > 0 AND settlement_minor >= 0))",
+            name="refunds",
+        ),
         CheckConstraint("length(meaning) = 16", name="meaning"),
         UniqueConstraint("slot", "account_id", "terminal_id", "txid"),
+        # For day's end: what a terminal did in a batch, whichever account it was for.
+        Index("transaction_batch_idx", "terminal_id", "batch", postgresql_where=text("batch IS NOT NULL")),
         Index(
             "transaction_reverses_key", "slot", "account_id", "reverses", unique=True,
             postgresql_where=text("reverses IS NOT NULL"),
+        ),
+        Index(
+            "transaction_ends_key", "slot", "account_id", "ends", unique=True,
+            postgresql_where=text("ends IS NOT NULL"),
+        ),
+        Index(
+            "transaction_refunds_idx", "slot", "account_id", "refunds",
+            postgresql_where=text("refunds IS NOT NULL"),
         ),
         Index(None, "id"),
         ForeignKeyConstraint(["slot", "account_id"], ["account.slot", "account.id"]),
         ForeignKeyConstraint(
             ["slot", "account_id", "reverses"],
             ["transaction.slot", "transaction.account_id", "transaction.id"],
+        ),
+        ForeignKeyConstraint(
+            ["slot", "account_id", "refunds"],
+            ["transaction.slot", "transaction.account_id", "transaction.id"],
+        ),
+        ForeignKeyConstraint(
+            ["slot", "account_id", "ends"], ["hold.slot", "hold.account_id", "hold.transaction_id"]
         ),
     )  # fmt: skip
     slot: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
@@ -162,6 +233,9 @@ class Transaction(Base):
     balance: Mapped[int | None]
     meaning: Mapped[bytes]
     reverses: Mapped[int | None]
+    ends: Mapped[int | None]
+    refunds: Mapped[int | None]
+    rest: Mapped[int | None]
     detail: Mapped[str | None]
     reference: Mapped[str | None]
     terminal_at: Mapped[datetime | None]
@@ -221,3 +295,44 @@ class Misuse(Base):
     code: Mapped[int] = mapped_column(SmallInteger)
     meaning: Mapped[bytes]
     happened_at: Mapped[datetime]
+
+
+class Hold(Base):
+    """Points reserved for a transaction of kind hold, until `expires_at`. Insert only.
+
+    What ends it is another transaction, whose `ends` names it; until there is one the hold is open.
+    """
+
+    __tablename__ = "hold"
+    __table_args__ = (
+        CheckConstraint("points > 0", name="points"),
+        # To the account and not to its transaction, which names holds itself: an invariant compares the two.
+        ForeignKeyConstraint(["slot", "account_id"], ["account.slot", "account.id"]),
+    )
+    slot: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    account_id: Mapped[int] = mapped_column(primary_key=True)
+    transaction_id: Mapped[int] = mapped_column(primary_key=True)
+    enterprise_id: Mapped[int]
+    merchant_id: Mapped[int]
+    points: Mapped[int]
+    expires_at: Mapped[datetime]
+
+
+class HoldLot(Base):
+    """How many points of which lot a hold reserves. Insert only."""
+
+    __tablename__ = "hold_lot"
+    __table_args__ = (
+        CheckConstraint("points > 0", name="points"),
+        ForeignKeyConstraint(
+            ["slot", "account_id", "transaction_id"],
+            ["hold.slot", "hold.account_id", "hold.transaction_id"],
+        ),
+        ForeignKeyConstraint(["slot", "account_id", "lot_id"], ["lot.slot", "lot.account_id", "lot.id"]),
+    )
+    slot: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    account_id: Mapped[int] = mapped_column(primary_key=True)
+    transaction_id: Mapped[int] = mapped_column(primary_key=True)
+    lot_id: Mapped[int] = mapped_column(primary_key=True)
+    enterprise_id: Mapped[int]
+    points: Mapped[int]

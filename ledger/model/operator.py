@@ -1,6 +1,6 @@
-"""The operator's side: organisations, staff, services, prices, terminals, days. Few rows, read by all."""
+"""The operator's side: organisations, staff, services, prices, days, terms. Few rows, read by all."""
 
-from datetime import date, datetime
+from datetime import date, datetime, time
 
 from sqlalchemy import (
     CheckConstraint,
@@ -128,43 +128,6 @@ class CatalogueVersion(Base):
     edits: Mapped[int] = mapped_column(server_default="0")
 
 
-class Terminal(Base):
-    """A device with its own key: POS, phone, counter page; and the office, which has none."""
-
-    __tablename__ = "terminal"
-    __table_args__ = (
-        one_of("kind", "pos", "phone", "counter", "office"),
-        one_of("status", "created", "active", "revoked"),
-        CheckConstraint("length(public_key) = 32", name="public_key"),
-        CheckConstraint("status <> 'active' OR public_key IS NOT NULL OR kind = 'office'", name="active"),
-        CheckConstraint("(kind = 'office') = (id = 0)", name="office"),
-        ForeignKeyConstraint(["tenant_id", "store_id"], ["organisation.tenant_id", "organisation.id"]),
-    )
-    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
-    tenant_id: Mapped[int]
-    store_id: Mapped[int]
-    kind: Mapped[str]
-    name: Mapped[str]
-    status: Mapped[str] = mapped_column(server_default="created")
-    public_key: Mapped[bytes | None] = mapped_column(unique=True)
-    model: Mapped[str | None]
-    software: Mapped[str | None]
-    last_login_at: Mapped[datetime | None]
-    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-
-
-class Enrolment(Base):
-    """A one-time invitation for a device. Its secret is derived from a key outside the database."""
-
-    __tablename__ = "enrolment"
-    __table_args__ = (CheckConstraint("length(id) = 16", name="id"),)
-    id: Mapped[bytes] = mapped_column(primary_key=True)
-    tenant_id: Mapped[int] = mapped_column(ForeignKey("organisation.id"))
-    terminal_id: Mapped[int] = mapped_column(ForeignKey("terminal.id"), index=True)
-    expires_at: Mapped[datetime]
-    used_at: Mapped[datetime | None]
-
-
 class BusinessDay(Base):
     """The accounting day. Posting holds a shared lock on the open one, closing it an exclusive one."""
 
@@ -178,3 +141,54 @@ class BusinessDay(Base):
     status: Mapped[str] = mapped_column(server_default="open")
     opened_at: Mapped[datetime] = mapped_column(server_default=func.now())
     closed_at: Mapped[datetime | None]
+    # No transaction of this day has a smaller id: where to begin when the day's are added up.
+    first_transaction: Mapped[int] = mapped_column(server_default="0")
+
+
+class Calendar(Base):
+    """One row: where and when the operator's business date turns. `cut_off`: local time of day.
+
+    Before noon a date lasts until its cut-off the next morning; from noon on the next date begins at it.
+    """
+
+    __tablename__ = "calendar"
+    __table_args__ = (CheckConstraint("one", name="one"),)
+    one: Mapped[bool] = mapped_column(primary_key=True, server_default=text("true"))
+    time_zone: Mapped[str] = mapped_column(server_default="Asia/Shanghai")
+    cut_off: Mapped[time] = mapped_column(server_default="00:00")
+
+
+class EnterpriseTerms(Base):
+    """What an enterprise's cards may do unless their product or they themselves say otherwise.
+
+    A limit that is NULL is none. A PIN is needed for more than `pin_above_points`. Points refunded to a
+    lot that has expired can be spent for `refund_grace_days` more; 0 gives none.
+    """
+
+    __tablename__ = "enterprise_terms"
+    __table_args__ = (
+        CheckConstraint("limit_points > 0 AND day_limit_points > 0 AND pin_above_points >= 0", name="limits"),
+        CheckConstraint("refund_grace_days BETWEEN 0 AND 366", name="refund_grace_days"),
+    )
+    enterprise_id: Mapped[int] = mapped_column(ForeignKey("organisation.id"), primary_key=True)
+    limit_points: Mapped[int | None]
+    day_limit_points: Mapped[int | None]
+    pin_above_points: Mapped[int] = mapped_column(server_default="0")
+    refund_grace_days: Mapped[int] = mapped_column(server_default="30")
+
+
+class CardProduct(Base):
+    """A kind of card of one enterprise, with limits of its own; one that is NULL is the enterprise's."""
+
+    __tablename__ = "card_product"
+    __table_args__ = (
+        CheckConstraint("limit_points > 0 AND day_limit_points > 0 AND pin_above_points >= 0", name="limits"),
+        UniqueConstraint("enterprise_id", "code"),
+    )
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    enterprise_id: Mapped[int] = mapped_column(ForeignKey("organisation.id"))
+    code: Mapped[str]
+    name: Mapped[str]
+    limit_points: Mapped[int | None]
+    day_limit_points: Mapped[int | None]
+    pin_above_points: Mapped[int | None]

@@ -1,4 +1,7 @@
-"""The rules of posting: the order of refusals as one table, PINs, repeats and reversals. No database."""
+"""The rules of posting: amounts, PINs, repeats, reversals, the meaning of a request. No database.
+
+What belongs to one room of the rules is in test_rules_<room>; the order of refusals in test_rules_precedence.
+"""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -12,8 +15,6 @@ from ledger.postings import (
     Code,
     Grant,
     Inquiry,
-    Outcome,
-    State,
     meaning_of,
 )
 from tests.ledger.states import (
@@ -28,63 +29,6 @@ from tests.ledger.states import (
     one,
     txid,
 )
-
-# ---- the order of refusals ----------------------------------------------------------------------
-
-# What makes each refusal true, in the order in which they are answered. Every later reason may hold as well.
-REASONS: list[tuple[Code, dict[str, Any]]] = [
-    (Code.TERMINAL_NOT_PERMITTED, {"terminal": {"status": "revoked"}}),
-    (Code.MERCHANT_CLOSED, {"terminal": {"open": False}}),
-    (Code.CARD_UNKNOWN, {"request": {"card": 9}}),
-    (Code.CARD_LOST, {"card": {"status": "lost"}}),
-    (Code.CARD_REPLACED, {"request": {"issue": 1}}),
-    (Code.CARD_BLOCKED, {"card": {"status": "suspended"}}),
-    (Code.CARD_EXPIRED, {"card": {"expires_on": TODAY - timedelta(days=1)}}),
-    (Code.ACCOUNT_CLOSED, {"account": {"status": "closed"}}),
-    (Code.PIN_BLOCKED, {"card": {"pin_tries": 3}}),
-    (Code.PIN_REQUIRED, {"request": {"pin_proof": None}}),
-    (Code.PIN_WRONG, {"request": {"pin_proof": WRONG}}),
-    (Code.SERVICE_UNKNOWN, {"request": {"service": "flight"}}),
-    (Code.AMOUNT_INVALID, {"request": {"quantity": 0}}),
-    (Code.LIMIT_EXCEEDED, {"card": {"limit_points": 100}}),
-    (Code.POINTS_EXPIRED, {"lots": [(100, None), (100, TODAY - timedelta(days=1))]}),
-    (Code.POINTS_INSUFFICIENT, {"lots": [(100, None)]}),
-]
-
-
-def refused(*reasons: dict[str, Any]) -> tuple[State, Outcome]:
-    """What happens when all of `reasons` hold; where two set the same thing, the first wins."""
-    parts: dict[str, Any] = {}
-    for reason in reversed(reasons):
-        for what, value in reason.items():
-            parts[what] = value if isinstance(value, list) else {**parts.get(what, {}), **value}
-    state = create_state(*parts.get("lots", [(1_000, None)]), **parts.get("card", {}))
-    state.accounts[1, 1] = replace(state.accounts[1, 1], **parts.get("account", {}))
-    state.terminals[POS] = replace(state.terminals[POS], **parts.get("terminal", {}))
-    return state, one(state, create_redeem(**parts.get("request", {})))
-
-
-@pytest.mark.parametrize(("code", "reason"), REASONS, ids=[code.name for code, _ in REASONS])
-def test_each_reason_refuses_is_recorded_and_moves_nothing(code: Code, reason: dict[str, Any]) -> None:
-    state, outcome = refused(reason)
-    assert outcome.code is code
-    assert outcome.transaction is not None
-    assert (outcome.transaction.code, outcome.points) == (code, 0)
-    assert state.accounts[1, 1].posted == sum(lot.granted for lot in state.lots[1, 1])
-    again = one(state, create_redeem(**reason.get("request", {})))
-    assert (again.code, again.recorded) == (code, True)
-
-
-@pytest.mark.parametrize("place", range(len(REASONS)), ids=[code.name for code, _ in REASONS])
-def test_the_first_reason_in_the_table_is_the_answer(place: int) -> None:
-    code, reason = REASONS[place]
-    for _, later in REASONS[place + 1 :]:
-        assert refused(reason, later)[1].code is code
-
-
-def test_the_table_has_every_refusal_of_a_redemption_in_the_declared_order() -> None:
-    others = (Code.APPROVED, Code.TXID_REUSED, Code.UNDONE_BEFORE, Code.NOT_FOUND)
-    assert [code for code, _ in REASONS] == [code for code in Code if code not in others]
 
 
 @pytest.mark.parametrize(
@@ -183,7 +127,7 @@ def test_status_tells_what_happened_and_a_fence_lets_nothing_happen_later() -> N
     assert one(state, create_redeem(1)).code is Code.APPROVED
     known = one(state, create_status(9, 1, fence=True))
     assert known.transaction is not None
-    assert (known.code, known.points, known.reversed) == (Code.APPROVED, 120, False)
+    assert (known.code, known.points, known.transaction.reversed) == (Code.APPROVED, 120, False)
     assert one(state, create_status(9, 2, fence=True)).code is Code.NOT_FOUND
     assert one(state, create_redeem(2)).code is Code.UNDONE_BEFORE
 

@@ -1,15 +1,46 @@
+"""What pages show of the books: the latest transactions, and what expires."""
+
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from typing import get_args
 
 import pytest
 from sqlalchemy import text
 
-from ledger import books
+from ledger import books, businessday
 from ledger.database import Database, Scope
-from ledger.reports import LATEST_BY_OUTCOME, NO_BOUND, Outcome, latest_transactions
+from ledger.reports import (
+    EXPIRING,
+    LATEST_BY_OUTCOME,
+    NO_BOUND,
+    Expiring,
+    MemberExpiring,
+    Outcome,
+    TransactionLine,
+    expiring,
+    latest_transactions,
+    member_expiring,
+)
 from tests.conftest import TestDatabase
-from tests.factories import NOW, TODAY, House, create_holder, create_house, create_redeem, create_reversal
+from tests.desk import opened_books
+from tests.factories import (
+    NOW,
+    TODAY,
+    House,
+    create_capture,
+    create_expire,
+    create_grant,
+    create_hold,
+    create_holder,
+    create_house,
+    create_pin_change,
+    create_redeem,
+    create_refund,
+    create_release,
+    create_reversal,
+    grant_points,
+)
 
 MANY = 5_000  # rows: enough that PostgreSQL would rather not read them all
 
@@ -112,3 +143,155 @@ def test_the_latest_are_read_by_index(
     assert "Index Scan Backward using transaction_id_idx" in plan
     assert "Seq Scan on transaction" not in plan
     assert "Sort" not in plan.partition("transaction_id_idx")[2]
+    for index in ("transaction_reverses_key", "transaction_ends_key", "transaction_refunds_idx", "hold_pkey"):
+        assert f"using {index}" in plan
+
+
+# ---- every kind of transaction -----------------------------------------------------------------------
+
+AFTER = NOW + timedelta(hours=2)  # when the holds of these tests are over
+
+
+def test_a_line_says_what_each_kind_did_and_what_became_of_it(database_urls: TestDatabase) -> None:
+    with opened_books(database_urls) as desk:
+        house, holder = desk.house, desk.holder(expires_on=TODAY)
+        taken, freed, undone, lapsing = (create_hold(house, holder, amount=each) for each in (90, 80, 70, 60))
+        desk.post(taken, freed, undone, lapsing)
+        capture = create_capture(taken, 50)
+        desk.post(capture, create_release(freed), create_reversal(undone))
+        desk.post(create_refund(capture, 20), create_refund(capture, 5), create_pin_change(house, holder))
+        bought = create_redeem(house, holder, "cinema", amount=40, pin="271828")
+        desk.post(bought, create_reversal(bought), create_reversal(create_redeem(house, holder)))
+        with desk.database.transaction(Scope.everything()) as connection:
+            businessday.advance(connection, TODAY + timedelta(days=1), NOW)
+        desk.one(create_expire(holder), now=AFTER)
+        with desk.database.transaction(Scope.everything()) as connection:
+            lines = latest_transactions(connection)
+
+        def told(line: TransactionLine) -> tuple[object, ...]:
+            return line.kind, line.points, line.change, line.reversed, line.refunded, line.hold_state(NOW)
+
+        assert [told(line) for line in lines] == [
+            ("expiry", 975, -975, False, 0, None),
+            ("lapse", 60, 0, False, 0, None),
+            ("tombstone", 0, 0, False, 0, None),
+            ("reversal", 0, 0, False, 0, None),
+            ("reversal", 40, 40, False, 0, None),
+            ("redeem", 40, -40, True, 0, None),
+            ("pin_change", 0, 0, False, 0, None),
+            ("refund", 5, 5, False, 0, None),
+            ("refund", 20, 20, False, 0, None),
+            ("reversal", 70, 0, False, 0, None),
+            ("release", 80, 0, False, 0, None),
+            ("capture", 50, -50, False, 25, None),
+            ("hold", 60, 0, False, 0, "expired"),
+            ("hold", 70, 0, True, 0, "reversed"),
+            ("hold", 80, 0, False, 0, "released"),
+            ("hold", 90, 0, False, 0, "captured"),
+            ("grant", 1_000, 1_000, False, 0, None),
+        ]
+        assert sum(line.change for line in lines) == desk.posted(holder) == 0
+
+
+def test_a_hold_is_open_until_its_time_is_over(database_urls: TestDatabase) -> None:
+    with opened_books(database_urls) as desk:
+        holder = desk.holder()
+        desk.post(create_hold(desk.house, holder, seconds=60), create_hold(desk.house, holder, amount=9_999))
+        over = NOW + timedelta(seconds=60)
+        with desk.database.transaction(Scope.tenant(desk.house.enterprise)) as connection:
+            refused, held, _ = latest_transactions(connection)
+        assert (held.kind, held.held_until) == ("hold", over)
+        assert held.hold_state(over - timedelta(seconds=1)) == "open"
+        assert held.hold_state(over) == "expired"
+        assert (refused.kind, refused.hold_state(over)) == ("hold", None)
+
+
+# ---- what expires ----------------------------------------------------------------------------------
+
+
+def day(count: int) -> date:
+    return TODAY + timedelta(days=count)
+
+
+def test_an_enterprise_sees_what_expires_by_day_and_funder(database_urls: TestDatabase) -> None:
+    with opened_books(database_urls) as desk:
+        house = desk.house
+        first, second = desk.holder(points=100, expires_on=day(5)), desk.holder(points=30, expires_on=day(5))
+        desk.holder(points=999)  # never
+        with desk.database.transaction(Scope.everything()) as connection:
+            other = create_house(connection)
+            create_holder(connection, other, points=7, expires_on=day(5))
+            grant_points(connection, house, first.account, 40, expires_on=day(2))
+            grant_points(connection, house, first.account, 11, expires_on=day(5))
+            grant_points(connection, house, second.account, 60, expires_on=TODAY)
+        by_merchant = create_grant(house, second, 25)
+        desk.one(replace(by_merchant, funder=house.merchant, expires_on=day(5)))
+        desk.post(create_hold(house, second, amount=70), create_redeem(house, first, "cinema", amount=45))
+        names = dict(desk.ask("SELECT id, name FROM organisation"))
+        with desk.database.transaction(Scope.tenant(house.enterprise)) as connection:
+            found = expiring(connection)
+            assert expiring(connection, most=2) == found[:2]
+            assert expiring(connection, until=day(4)) == found[:1]
+        ours, shop = house.enterprise, house.merchant
+        assert found == [
+            Expiring(TODAY, ours, names[ours], points=60, held=60, accounts=1),
+            Expiring(day(5), ours, names[ours], points=136, held=10, accounts=2),
+            Expiring(day(5), shop, names[shop], points=25, held=0, accounts=1),
+        ]
+
+
+def test_what_has_expired_is_no_news_and_what_is_spent_is_not_lost(database_urls: TestDatabase) -> None:
+    with opened_books(database_urls) as desk:
+        holder = desk.holder(points=100, expires_on=TODAY)
+        account = holder.account
+        with desk.database.transaction(Scope.everything()) as connection:
+            grant_points(connection, desk.house, account, 40, expires_on=day(3), lot_kind="promotional")
+            grant_points(connection, desk.house, account, 8, expires_on=day(3))
+            grant_points(connection, desk.house, account, 500)
+            assert member_expiring(connection, account.slot, account.id) == [
+                MemberExpiring(TODAY, "granted", points=100, held=0),
+                MemberExpiring(day(3), "granted", points=8, held=0),
+                MemberExpiring(day(3), "promotional", points=40, held=0),
+            ]
+            businessday.advance(connection, day(1), NOW)
+        desk.post(
+            create_redeem(desk.house, holder, "cinema", amount=30),
+            create_hold(desk.house, holder, amount=12),
+        )
+        with desk.database.transaction(Scope.everything()) as connection:
+            assert member_expiring(connection, account.slot, account.id) == [
+                MemberExpiring(day(3), "granted", points=8, held=2),
+                MemberExpiring(day(3), "promotional", points=10, held=10),
+            ]
+            assert [line.points for line in expiring(connection)] == [18]
+
+
+@pytest.mark.parametrize("scope", ["operator", "tenant"])
+def test_what_expires_is_read_by_index_day_by_day(
+    world: World, database_urls: TestDatabase, scope: str
+) -> None:
+    with world.database.transaction(Scope.everything()) as connection:
+        connection.execute(
+            text(
+                """INSERT INTO lot (slot, account_id, id, enterprise_id, funder_id, kind, granted, remaining,
+                                    expires_on)
+                   SELECT l.slot, l.account_id, nextval('lot_id_seq'), l.enterprise_id, l.funder_id, l.kind,
+                          1, 1, DATE '2026-01-01' + n % 1000
+                   FROM lot l, generate_series(1, :many) n WHERE l.id = (SELECT min(id) FROM lot)"""
+            ),
+            {"many": 10 * MANY},
+        )
+    owner = Database(database_urls.owner, pool_size=1)
+    with owner.transaction(Scope.everything()) as connection:
+        connection.execute(text("ANALYZE lot"))
+    owner.close()
+    seen = Scope.everything() if scope == "operator" else Scope.tenant(world.house.enterprise)
+    with world.database.transaction(seen) as connection:
+        plan = "\n".join(
+            connection.execute(text(f"EXPLAIN {EXPIRING.text}"), {"until": date.max, "most": 10}).scalars()
+        )
+        found = expiring(connection, most=10)
+    assert "using lot_expires_on_idx" in plan
+    assert "Seq Scan on lot" not in plan
+    assert "Incremental Sort" in plan, "a day is added up when it is complete, the later ones are not read"
+    assert [line.last_day for line in found] == [day(count) for count in range(10)]
