@@ -12,8 +12,9 @@ from typing import Protocol
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from ledger.books import LOCK_ACCOUNTS, stages
+from ledger.books import stages
 from ledger.postings import Outcome, Request
+from ledger.statements import LOCK_ACCOUNTS
 from txserver.pipeline import DatabaseGone, Pipeline, StatementFailed
 
 __all__ = ["Batcher", "BatcherMetrics", "NotRecorded"]
@@ -56,13 +57,13 @@ class _Waiter:
 
 
 class Batcher:
-    """Post with `post`; `run` must be running in a task of its own."""
+    """Post with `post`; `run` must be running in a task of its own. `now` None: the database's clock."""
 
     def __init__(
         self,
         connect: Callable[[], Awaitable[Pipeline]],
         *,
-        now: Callable[[], datetime],
+        now: Callable[[], datetime] | None,
         log: FilteringBoundLogger,
         metrics: BatcherMetrics,
     ) -> None:
@@ -133,7 +134,9 @@ class Batcher:
         self._metrics.batch(len(batch), trio.current_time() - began)
 
     async def _attempt(self, pipeline: Pipeline, batch: list[_Waiter]) -> None:
-        outcomes = await pipeline.run(stages([waiter.request for waiter in batch], self._now()))
+        outcomes = await pipeline.run(
+            stages([waiter.request for waiter in batch], self._now() if self._now else None)
+        )
         for waiter, outcome in zip(batch, outcomes, strict=True):
             waiter.outcome = outcome
         if self._stuck:

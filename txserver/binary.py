@@ -82,10 +82,16 @@ def _variable_array(oid: int, encode_one: Callable[[Any], bytes]) -> Callable[[A
     return encode
 
 
+_SCALARS: dict[str, Callable[[Any], bytes]] = {
+    "int8": struct.Struct(">q").pack,
+    "timestamptz": lambda moment: struct.pack(">q", _timestamp(moment)),
+}
+
+
 def encoder(kind: str) -> Callable[[Any], bytes]:
     """What makes a parameter of type `kind` ("int8", "uuid[]" …). KeyError for a type we do not use."""
-    if kind == "int8":
-        return struct.Struct(">q").pack
+    if kind in _SCALARS:
+        return _SCALARS[kind]
     name = kind.removesuffix("[]")
     if name in _FIXED:
         return _fixed_array(*_FIXED[name])

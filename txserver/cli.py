@@ -10,9 +10,8 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from datetime import UTC, datetime
+from functools import partial
 
 import trio
 
@@ -27,17 +26,11 @@ from txserver.workers import UNFIT, WORKER, supervise, with_free_port
 __all__ = ["main"]
 
 
-@dataclass(frozen=True)
 class SystemEdge:
-    """The machine's own clock, calendar and randomness."""
-
-    zone: ZoneInfo
+    """The machine's own clock and randomness."""
 
     def now(self) -> datetime:
         return datetime.now(UTC)
-
-    def today(self) -> date:
-        return datetime.now(self.zone).date()
 
     def random_bytes(self, count: int) -> bytes:
         return os.urandom(count)
@@ -73,8 +66,8 @@ def _serve(environment: Mapping[str, str]) -> int:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         settings = Settings.from_environment(environment)
-        keyring = Keyring.load(settings.secrets)
-        edge = SystemEdge(_zone(environment.get("TESSERA_TIME_ZONE", "Asia/Shanghai")))
+        reload = partial(Keyring.load, settings.secrets)
+        keyring = reload()
         worker = int(environment[WORKER]) if WORKER in environment else None
         log = make_log() if worker is None else make_log(worker=worker)
         _allow_many_sockets()
@@ -82,21 +75,12 @@ def _serve(environment: Mapping[str, str]) -> int:
             return trio.run(supervise, with_free_port(settings), environment, log)
 
         async def run() -> None:
-            await serve(settings, keyring, edge, log, worker=worker)
+            await serve(settings, keyring, SystemEdge(), log, worker=worker, reload=reload)
 
         trio.run(run)
     except (SettingsError, KeyringError, DatabaseUnfit, DatabaseAway, PortTaken) as error:
         return _cannot(str(error))
     return 0
-
-
-def _zone(name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise SettingsError(
-            f"TESSERA_TIME_ZONE is {name!r}; it must be a name such as Asia/Shanghai."
-        ) from error
 
 
 def _cannot(sentence: str) -> int:

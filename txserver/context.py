@@ -12,10 +12,13 @@ from ledger.keyring import Keyring
 from protocol.codes import code_info
 from protocol.messages import Request
 from txserver.batcher import Batcher
+from txserver.turns import Turns
 
 __all__ = ["Context", "envelope", "millis", "moment"]
 
 Answer = TypeVar("Answer")
+
+PATIENCE_SECONDS = 10  # for one statement of a login or a read: what takes longer is in the way of others
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -24,30 +27,38 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class Context:
     """What handlers need. `business_date` is the newest one that this process has seen.
 
-    `threads` has as many places as `database` has connections, so that nobody waits inside the pool.
+    `turns` has as many places as `database` has connections, so that nobody waits inside the pool.
+    `books_now` None: the database's clock dates what is booked.
     """
 
     batcher: Batcher
     database: Database
-    threads: trio.CapacityLimiter
+    turns: Turns
     keyring: Keyring
     now: Callable[[], datetime]
+    books_now: Callable[[], datetime] | None
     business_date: date
 
-    async def read(self, ask: Callable[[Any], Answer]) -> Answer:
-        """Run `ask(connection)` on a thread, in a transaction of its own. Raises DatabaseAway."""
+    async def login(self, ask: Callable[[Any], Answer]) -> Answer:
+        """Run `ask(connection)` for who is not known yet, as `read` does."""
+        return await self.turns.login(self._transaction(ask))
 
+    async def read(self, terminal: int, ask: Callable[[Any], Answer]) -> Answer:
+        """Run `ask(connection)` for a terminal on a thread, in a transaction of its own. Raises DatabaseAway.
+
+        Nothing is written for who has stopped waiting before it was done.
+        """
+        return await self.turns.read(terminal, self._transaction(ask))
+
+    def _transaction(self, ask: Callable[[Any], Answer]) -> Callable[[], Answer]:
         def work() -> Answer:
-            with self.database.transaction(Scope.everything()) as connection:
-                return ask(connection)
+            scope = Scope.everything()
+            with self.database.transaction(scope, patience_s=PATIENCE_SECONDS) as connection:
+                answer = ask(connection)
+                trio.from_thread.check_cancelled()
+                return answer
 
-        # Whoever stops waiting leaves the thread to end its transaction; its place is free only then.
-        return await trio.to_thread.run_sync(work, limiter=self.threads, abandon_on_cancel=True)
-
-    async def rest(self) -> None:
-        """Return when no read is under way, also none that nobody waits for any more."""
-        for place in range(int(self.threads.total_tokens)):
-            await self.threads.acquire_on_behalf_of(place)
+        return work
 
 
 def millis(at: datetime) -> int:

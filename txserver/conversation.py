@@ -4,40 +4,31 @@ The connection closes on any fault of the peer's, with one log line and nothing 
 posted goes on regardless; its reply is what may be lost, and the terminal asks again.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 import trio
-from structlog.typing import FilteringBoundLogger
 
-from ledger import merchants, terminals
 from ledger.database import DatabaseAway
 from ledger.terminals import TerminalSeat
 from protocol.errors import RemoteProtocolError
 from protocol.limits import MAX_IN_FLIGHT, SESSION_SECONDS
-from protocol.messages import (
-    Closing,
-    Enrol,
-    EnrolReply,
-    Login,
-    LoginReply,
-    Logout,
-    LogoutReply,
-    Message,
-    Request,
-)
+from protocol.messages import Closing, Logout, LogoutReply, Message, Request
 from protocol.noise import KeyPair
 from protocol.session import ServerSession
-from txserver.context import Context, envelope
-from txserver.handlers import NAME_SHOWN, answer, not_recorded
-from txserver.metrics import Metrics
+from txserver.context import envelope
+from txserver.greeting import Admitted, greet
+from txserver.handlers import answer, not_recorded
+from txserver.house import House
+from txserver.registry import Seated
 
-__all__ = ["Conversation", "Registry", "converse"]
+__all__ = ["Conversation", "converse"]
 
 READ_BYTES = 16_384  # four of the largest frames: one system call takes what a busy terminal sent
 LINGER_SECONDS = 1  # for the peer to take the last replies before its socket is closed
+# Refusals that leave no row, or none that names the terminal's mistake: no account, a key or a batch taken.
+UNRECORDED = frozenset({1011, 3008, 3011, 3020, 3023})
 IDLE_GRACE = 1.5  # of the idle time that the terminal was told, before we act on it
 
 
@@ -56,6 +47,7 @@ class Conversation:
         self._write_s = write_s
         self._writing = trio.Lock()
         self._broken = False
+        self._said_last = False
 
     async def receive(self) -> list[Message]:
         """The next messages; an empty list at the end of the stream. Raises RemoteProtocolError."""
@@ -71,11 +63,15 @@ class Conversation:
                 return messages
 
     async def send(self, message: Message) -> None:
-        """Encrypt and write in one turn, for the peer counts frames. Closes the socket when it cannot."""
+        """Encrypt and write in one turn, for the peer counts frames. Closes the socket when it cannot.
+
+        Nothing is sent after a farewell: a notice may come too late.
+        """
         async with self._writing:
-            if self._broken or not self.session.established:
+            if self._broken or self._said_last or not self.session.established:
                 return
             data = self.session.send(message)
+            self._said_last = isinstance(message, (LogoutReply, Closing))
             self._broken = True  # also after a cancellation: nobody knows how much was sent
             with trio.move_on_after(self._write_s) as deadline:
                 try:
@@ -105,51 +101,7 @@ class Conversation:
         self.reading.cancel()
 
 
-class Registry:
-    """The sessions of this process by terminal. The newest session of a terminal wins."""
-
-    def __init__(self) -> None:
-        self._sessions: dict[int, Conversation] = {}
-        self.stopping = False
-
-    def __len__(self) -> int:
-        return len(self._sessions)
-
-    def enter(self, terminal: int, conversation: Conversation) -> None:
-        older = self._sessions.get(terminal)
-        if older is not None:
-            older.end("replaced")
-        self._sessions[terminal] = conversation
-        if self.stopping:
-            conversation.end("shutdown")
-
-    def leave(self, terminal: int, conversation: Conversation) -> None:
-        if self._sessions.get(terminal) is conversation:
-            del self._sessions[terminal]
-
-    def stop(self) -> None:
-        """End every session, now and later."""
-        self.stopping = True
-        for conversation in list(self._sessions.values()):
-            conversation.end("shutdown")
-
-
 # ---- loop: messages -----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class House:
-    """What every conversation of a process shares."""
-
-    context: Context
-    registry: Registry
-    metrics: Metrics
-    log: FilteringBoundLogger
-    keys: Mapping[int, KeyPair]
-    random_bytes: Callable[[int], bytes]
-    handshake_s: float
-    idle_s: int
-    write_s: float
 
 
 async def converse(
@@ -166,25 +118,36 @@ async def converse(
     )
     conversation = Conversation(stream, session, house.write_s)
     try:
-        seat: TerminalSeat | None = None
+        admitted: Admitted | None = None
         with trio.move_on_after(house.handshake_s) as greeting:
-            seat = await _greet(conversation, house)
-        if seat is None:
+            admitted = await _admit(conversation, house)
+        if admitted is None:
             return "handshake_timeout" if greeting.cancelled_caught else "unknown_key"
         authenticated()
-        house.registry.enter(seat.id, conversation)
+        seat = admitted.seat
+        seated = Seated(seat.id, seat.serial, conversation, admitted.told, key_asked=admitted.key_asked)
+        house.registry.enter(seated)
+        house.notices.welcome(seated)
         house.metrics.sessions.inc()
         try:
             return await _serve(conversation, house, seat)
         finally:
             house.metrics.sessions.dec()
-            house.registry.leave(seat.id, conversation)
+            house.registry.leave(seated)
     except RemoteProtocolError as error:
         return error.reason
     except (trio.BrokenResourceError, trio.ClosedResourceError):
         return "connection_lost"
     except DatabaseAway:
         return "database_away"
+
+
+async def _admit(conversation: Conversation, house: House) -> Admitted | None:
+    """Handshake, first message and its reply. None for who is not known: it is closed without a word."""
+    admitted = await greet(conversation.session, await conversation.receive(), house)
+    if admitted is not None:
+        await conversation.send(admitted.reply)
+    return admitted
 
 
 async def _serve(conversation: Conversation, house: House, seat: TerminalSeat) -> str:
@@ -261,77 +224,13 @@ async def _reply_to(conversation: Conversation, house: House, seat: TerminalSeat
     except Exception:  # a bug met by one request: it is logged, and a repeat is always safe
         house.log.exception("handler_failed", message=type(message).__name__, terminal=seat.id)
         reply = not_recorded(house.context, message)
+    if reply.code in UNRECORDED:
+        house.log.warning(
+            "request_refused",
+            message=type(message).__name__,
+            code=reply.code,
+            terminal=seat.id,
+            batch=message.batch,
+        )
     await conversation.send(reply)
     house.metrics.reply(type(message).__name__, reply.code, reply.recorded, trio.current_time() - began)
-
-
-# ---- greeting and farewell ----------------------------------------------------------------------
-
-
-async def _greet(conversation: Conversation, house: House) -> TerminalSeat | None:
-    """Handshake and first message. None for a key that is not known: it is closed without a word."""
-    received = await conversation.receive()
-    if not received:
-        raise trio.BrokenResourceError
-    if len(received) > 1:
-        # A terminal waits for the reply to its first message.
-        raise RemoteProtocolError("order")
-    hello = received[0]
-    key = conversation.session.remote_key
-    assert key is not None
-    if isinstance(hello, Enrol):
-        return await _enrol(conversation, house, hello, key)
-    assert isinstance(hello, Login)
-    return await _log_in(conversation, house, hello, key)
-
-
-async def _enrol(conversation: Conversation, house: House, hello: Enrol, key: bytes) -> TerminalSeat | None:
-    enrolment_id = conversation.session.enrolment_id
-    assert enrolment_id is not None
-    now = house.context.now()
-    seat = await house.context.read(
-        lambda connection: terminals.enrol(
-            connection,
-            enrolment_id=enrolment_id,
-            public_key=key,
-            model=hello.model,
-            software=hello.software,
-            now=now,
-        )
-    )
-    if seat is not None:
-        await conversation.send(
-            EnrolReply(
-                **envelope(house.context, hello),
-                terminal=seat.id,
-                merchant=seat.merchant[:NAME_SHOWN],
-                store=seat.store[:NAME_SHOWN],
-                next_key=house.keys[max(house.keys)].public,
-            )
-        )
-    return seat
-
-
-async def _log_in(conversation: Conversation, house: House, hello: Login, key: bytes) -> TerminalSeat | None:
-    now = house.context.now()
-
-    def ask(connection: Any) -> tuple[TerminalSeat | None, int]:
-        return (
-            terminals.login(connection, public_key=key, software=hello.software, now=now),
-            merchants.catalogue_version(connection),
-        )
-
-    seat, catalogue = await house.context.read(ask)
-    if seat is not None:
-        await conversation.send(
-            LoginReply(
-                **envelope(house.context, hello),
-                session=house.random_bytes(8).hex(),
-                terminal=seat.id,
-                merchant=seat.merchant[:NAME_SHOWN],
-                store=seat.store[:NAME_SHOWN],
-                catalogue=catalogue,
-                idle_s=house.idle_s,
-            )
-        )
-    return seat

@@ -17,6 +17,7 @@ class Metrics:
         self.unauthenticated = Gauge(
             "tessera_unauthenticated_connections", "Connections before their login", registry=registry
         )
+        self.notices = Counter("tessera_notices", "Notices sent to terminals unasked", registry=registry)
         self._closed = Counter(
             "tessera_connections_closed", "Connections closed", ["reason"], registry=registry
         )

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import trio
 from psycopg import Error, OperationalError, pq
 
-from ledger.books import STATEMENTS
 from ledger.database import Rows, Stage, Statement
+from ledger.statements import STATEMENTS
 from txserver.binary import decoder, encoder
 
 __all__ = ["DatabaseGone", "Pipeline", "StatementFailed"]

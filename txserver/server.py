@@ -3,7 +3,7 @@
 import signal
 import threading
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import datetime
 from functools import partial
 from typing import Protocol
 
@@ -11,33 +11,42 @@ import trio
 from prometheus_client import CollectorRegistry
 from structlog.typing import FilteringBoundLogger
 
-from ledger import businessday
-from ledger.database import Database, DatabaseAway, DatabaseUnfit, Scope
+from ledger import merchants
+from ledger.database import Database, Scope
 from ledger.keyring import Keyring
-from protocol.noise import KeyPair
 from txserver.batcher import Batcher
 from txserver.context import Context
-from txserver.conversation import House, Registry, converse
+from txserver.conversation import converse
 from txserver.health import serve_health
+from txserver.house import House
 from txserver.listener import Listener, listen
 from txserver.metrics import Metrics
+from txserver.notices import Notices
 from txserver.pipeline import Pipeline
+from txserver.registry import Facts, Registry
 from txserver.settings import Settings
+from txserver.turns import Turns
+from txserver.watcher import Watcher, keep_day, key_pairs
 from txserver.workers import parent_gone
 
 __all__ = ["Edge", "Server", "serve"]
 
-DAY_SECONDS = 20  # between looks at the calendar: the business date turns within this of its time
 ROLE = "tessera_server"
-POOL = 8  # pooled connections for logins, catalogues and histories
-SPARE = 2  # of them, for the health check and the calendar
+# Pooled connections, each for a thread of its own.
+LOGINS = 3
+READS = 4  # catalogues, histories, new keys and the end of a day
+SPARE = 3  # the health check, the watcher's looks and its sweep
 
 
 class Edge(Protocol):
-    """What comes from outside the process: clock, calendar, randomness."""
+    """What comes from outside the process: clock and randomness.
+
+    `books_now` dates what is booked; None leaves that to the database, one clock for all processes.
+    """
 
     def now(self) -> datetime: ...
-    def today(self) -> date: ...
+    @property
+    def books_now(self) -> Callable[[], datetime] | None: ...
     def random_bytes(self, count: int) -> bytes: ...
 
 
@@ -57,19 +66,29 @@ async def serve(
     log: FilteringBoundLogger,
     *,
     worker: int | None = None,
+    reload: Callable[[], Keyring] | None = None,
     task_status: trio.TaskStatus[Server] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve terminals until stopped by SIGINT, SIGTERM or Server.stop, then finish what is under way.
 
     `worker` is this process's number when it is one of several; it then stops with its parent too.
+    `reload` reads the keyring again, so that keys which are rotated are taken over while it runs.
 
     Raises DatabaseUnfit, DatabaseAway, PortTaken before anything was accepted.
     """
-    database = Database(settings.database_url, pool_size=POOL)
+    database = Database(settings.database_url, pool_size=LOGINS + READS + SPARE)
     try:
         await trio.to_thread.run_sync(database.check, ROLE)
-        day = await trio.to_thread.run_sync(_keep_day, database, edge, log)
-        house = _furnish(settings, keyring, edge, log, database, day)
+        facts = await trio.to_thread.run_sync(_first_facts, database, keyring, edge, log)
+        house = _furnish(settings, keyring, edge, log, database, facts)
+        watcher = Watcher(
+            house,
+            settings.database_url,
+            look_s=settings.look_s,
+            sweep_s=settings.sweep_s,
+            sweeps=not worker,  # the first of several
+            reload=reload,
+        )
         with (
             listen(settings.host, settings.port, shared=settings.workers > 1) as sock,
             serve_health(
@@ -80,59 +99,82 @@ async def serve(
                 token=trio.lowlevel.current_trio_token(),
             ) as health_port,
         ):
-            listener = Listener(
-                sock,
-                lambda stream, authenticated: converse(stream, house, authenticated),
-                log=log,
-                metrics=house.metrics,
-                unauthenticated=settings.unauthenticated,
-                per_address=settings.unauthenticated_per_address,
-            )
+            listener = _listener(sock, house, settings)
             stopping = trio.Event()
             async with trio.open_nursery() as watch:
                 await watch.start(_watch_signals, stopping)
                 if worker is not None:
                     watch.start_soon(_watch_parent, stopping)
-                await _run(listener, house, edge, settings, stopping, health_port, task_status)
+                await _run(listener, house, watcher, settings, stopping, health_port, task_status)
                 with trio.move_on_after(settings.drain_s):
-                    await house.context.rest()
+                    await house.context.turns.rest()
+                    await watcher.rest()
                 watch.cancel_scope.cancel()
     finally:
         database.close()
 
 
+def _first_facts(database: Database, keyring: Keyring, edge: Edge, log: FilteringBoundLogger) -> Facts:
+    """What the first terminals are told. Raises DatabaseUnfit, DatabaseAway."""
+    day = keep_day(database, edge.now, log)
+    with database.transaction(Scope.everything()) as connection:
+        catalogue = merchants.catalogue_version(connection)
+    return Facts(catalogue, day, keyring.next_key_id)
+
+
 def _furnish(
-    settings: Settings, keyring: Keyring, edge: Edge, log: FilteringBoundLogger, database: Database, day: date
+    settings: Settings,
+    keyring: Keyring,
+    edge: Edge,
+    log: FilteringBoundLogger,
+    database: Database,
+    facts: Facts,
 ) -> House:
     """What all conversations of this process share."""
     metrics = Metrics(CollectorRegistry())
     batcher = Batcher(
-        partial(Pipeline.connect, settings.database_url), now=edge.now, log=log, metrics=metrics
+        partial(Pipeline.connect, settings.database_url), now=edge.books_now, log=log, metrics=metrics
     )
+    registry, keys = Registry(), key_pairs(keyring)
     return House(
         context=Context(
             batcher=batcher,
             database=database,
-            threads=trio.CapacityLimiter(POOL - SPARE),
+            turns=Turns(logins=LOGINS, reads=READS),
             keyring=keyring,
             now=edge.now,
-            business_date=day,
+            books_now=edge.books_now,
+            business_date=facts.business_date,
         ),
-        registry=Registry(),
+        registry=registry,
+        notices=Notices(registry, facts, keys=keys, now=edge.now, log=log, metrics=metrics),
         metrics=metrics,
         log=log,
-        keys={number: KeyPair.from_private(key) for number, key in keyring.server_keys.items()},
+        keys=keys,
+        worker=edge.random_bytes(8).hex(),
         random_bytes=edge.random_bytes,
         handshake_s=settings.handshake_s,
         idle_s=settings.idle_s,
         write_s=settings.write_s,
+        key_days=settings.key_days,
+    )
+
+
+def _listener(sock: trio.socket.SocketType, house: House, settings: Settings) -> Listener:
+    return Listener(
+        sock,
+        lambda stream, authenticated: converse(stream, house, authenticated),
+        log=house.log,
+        metrics=house.metrics,
+        unauthenticated=settings.unauthenticated,
+        per_address=settings.unauthenticated_per_address,
     )
 
 
 async def _run(
     listener: Listener,
     house: House,
-    edge: Edge,
+    watcher: Watcher,
     settings: Settings,
     stopping: trio.Event,
     health_port: int,
@@ -141,7 +183,8 @@ async def _run(
     batcher, log = house.context.batcher, house.log
     async with trio.open_nursery() as background:
         background.start_soon(batcher.run)
-        background.start_soon(_watch_day, house, edge, log)
+        background.start_soon(house.notices.run)
+        await background.start(watcher.run)
         async with trio.open_nursery() as front:
             front.start_soon(listener.run)
             log.info("listening", host=settings.host, port=listener.port, health_port=health_port)
@@ -173,38 +216,3 @@ async def _watch_signals(
 async def _watch_parent(stopping: trio.Event) -> None:
     await parent_gone()
     stopping.set()
-
-
-async def _watch_day(house: House, edge: Edge, log: FilteringBoundLogger) -> None:
-    """Open the next business date when the calendar says so. Harmless in several processes at once."""
-    context = house.context
-    while True:
-        await trio.sleep(DAY_SECONDS)
-        try:
-            context.business_date = await trio.to_thread.run_sync(
-                _keep_day, context.database, edge, log, abandon_on_cancel=True
-            )
-        except DatabaseAway as error:
-            log.error("business_day_unknown", error=str(error))
-        except Exception:  # the calendar must not take the listener down; the next look may succeed
-            log.exception("business_day_failed")
-
-
-def _keep_day(database: Database, edge: Edge, log: FilteringBoundLogger) -> date:
-    """The open business date, after opening today's if it is later and can be opened now.
-
-    Raises DatabaseUnfit when there is no day at all and none can be opened.
-    """
-    with database.transaction(Scope.everything()) as connection:
-        day = businessday.business_date(connection)
-    today = edge.today()
-    if day is not None and day >= today:
-        return day
-    try:
-        with database.transaction(Scope.everything()) as connection:
-            return businessday.advance(connection, today, edge.now())
-    except (businessday.DayBusy, businessday.ClockWrong) as error:
-        log.error("business_day_kept", error=str(error))
-        if day is None:
-            raise DatabaseUnfit(f"No business day is open: {error}.") from error
-        return day

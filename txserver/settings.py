@@ -29,6 +29,9 @@ class Settings:
     idle_s: int = 120
     write_s: float = 10.0  # a peer that takes no bytes for so long is gone, whatever its socket says
     drain_s: float = 10.0
+    key_days: int = 365  # after which a terminal is asked for a new key
+    look_s: float = 20.0  # between two looks at what an event may have failed to tell
+    sweep_s: float = 20.0  # between two sweeps for holds and points whose time is over
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
@@ -53,6 +56,7 @@ class Settings:
             health_port=_number(environment, "TESSERA_HEALTH_PORT", 7172, 0, 65_535),
             workers=_number(environment, "TESSERA_WORKERS", 1, 1, 64),
             idle_s=_number(environment, "TESSERA_IDLE_S", 120, 1, 3_600),
+            key_days=_number(environment, "TESSERA_KEY_DAYS", 365, 1, 36_500),
         )
 
 

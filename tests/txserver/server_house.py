@@ -4,23 +4,43 @@ import http.client
 import io
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import trio
 
 from ledger.database import Scope
+from ledger.keyring import Keyring
 from protocol.credentials import CardToken, seal
-from protocol.messages import Enrol, Login, Message, Redeem, Reply, Request
+from protocol.messages import (
+    BalanceInquiry,
+    Capture,
+    ConsumptionInquiry,
+    Enrol,
+    Hold,
+    Login,
+    Message,
+    Notice,
+    PinChange,
+    Redeem,
+    Refund,
+    Release,
+    Reply,
+    Request,
+    ReversalAdvice,
+    TransactionStatus,
+)
 from protocol.noise import KeyPair
 from protocol.session import Enrolment, TerminalSession
 from tests.conftest import TestDatabase
 from tests.desk import Books, opened_books
-from tests.factories import NOW, PIN, TODAY, Holder, create_active_terminal, create_keyring
+from tests.factories import NOW, PIN, Holder, create_active_terminal, create_keyring
+from txserver.context import millis
 from txserver.logs import make_log
 from txserver.server import Server, serve
 from txserver.settings import Settings
@@ -31,13 +51,16 @@ PATIENCE_S = 20  # of a test that waits for something that must happen
 
 
 class Edge:
-    """A clock that stands still."""
+    """A clock that stands still, until somebody moves its hands."""
+
+    def __init__(self) -> None:
+        self.at = NOW
 
     def now(self) -> datetime:
-        return NOW
+        return self.at
 
-    def today(self) -> date:
-        return TODAY
+    def books_now(self) -> datetime:
+        return self.at
 
     def random_bytes(self, count: int) -> bytes:
         return os.urandom(count)
@@ -50,6 +73,7 @@ class OpenHouse:
     server: Server
     books: Books
     log: io.StringIO
+    edge: Edge
     streams: list[trio.SocketStream] = field(default_factory=list)
 
     def events(self, event: str) -> list[dict[str, Any]]:
@@ -109,20 +133,31 @@ class OpenHouse:
 @asynccontextmanager
 async def open_house(urls: TestDatabase, **changes: Any) -> AsyncIterator[OpenHouse]:
     """A server until the block ends; then it drains, and the books must be right."""
-    log = io.StringIO()
-    settings = replace(
-        Settings(database_url=urls.server, secrets=Path("unused"), port=0, health_port=0), **changes
-    )
     with opened_books(urls) as books:
-        async with trio.open_nursery() as nursery:
-            server: Server = await nursery.start(serve, settings, create_keyring(), Edge(), make_log(log))
-            house = OpenHouse(server, books, log)
-            try:
-                yield house
-            finally:
-                server.stop()
-                for stream in house.streams:
-                    await trio.aclose_forcefully(stream)
+        async with open_server(urls, books, **changes) as house:
+            yield house
+
+
+@asynccontextmanager
+async def open_server(
+    urls: TestDatabase, books: Books, *, reload: Callable[[], Keyring] | None = None, **changes: Any
+) -> AsyncIterator[OpenHouse]:
+    """One more server on the same books. It does not sweep unless `sweep_s` says so."""
+    log, edge = io.StringIO(), Edge()
+    settings = replace(
+        Settings(database_url=urls.server, secrets=Path("unused"), port=0, health_port=0, sweep_s=3_600),
+        **changes,
+    )
+    run = partial(serve, settings, create_keyring(), edge, make_log(log), reload=reload)
+    async with trio.open_nursery() as nursery:
+        server: Server = await nursery.start(run)
+        house = OpenHouse(server, books, log, edge)
+        try:
+            yield house
+        finally:
+            server.stop()
+            for stream in house.streams:
+                await trio.aclose_forcefully(stream)
 
 
 class RawTerminal:
@@ -131,6 +166,7 @@ class RawTerminal:
     def __init__(self, stream: trio.SocketStream, session: TerminalSession) -> None:
         self.stream = stream
         self.session = session
+        self.notices: list[Notice] = []
         self._waiting: list[Message] = []
 
     @classmethod
@@ -194,16 +230,26 @@ class RawTerminal:
         await self.stream.send_all(b"".join(self.session.send(message) for message in messages))
 
     async def ask(self, message: Request) -> Any:
+        """The reply; notices that come before it are kept."""
         await self.send(message)
-        reply = await self.receive()
+        while isinstance(reply := await self.receive(), Notice):
+            self.notices.append(reply)
         assert isinstance(reply, Reply)
         assert reply.id == message.id
         return reply
 
+    async def notice(self) -> Notice:
+        """The next notice, kept or still to come."""
+        if self.notices:
+            return self.notices.pop(0)
+        notice = await self.receive()
+        assert isinstance(notice, Notice)
+        return notice
 
-def envelope() -> dict[str, Any]:
+
+def envelope(**fields: Any) -> dict[str, Any]:
     """The fields of a request that tests seldom care for."""
-    return {"id": os.urandom(16), "stan": 1, "batch": 1, "at": 1_795_000_000_000}
+    return {"id": os.urandom(16), "stan": 1, "batch": 1, "at": millis(NOW)} | fields
 
 
 def payload(holder: Holder, *, issue: int = 1, chip: bytes | None = None) -> str:
@@ -216,3 +262,57 @@ def redeem(holder: Holder, service: str = "wash", *, pin: str | None = PIN, **fi
     """A redemption message."""
     given = {**envelope(), "credential": payload(holder), "service": service, "pin": pin} | fields
     return Redeem(**given)
+
+
+def hold(holder: Holder, service: str = "wash", *, pin: str | None = PIN, **fields: Any) -> Hold:
+    """A message that reserves points."""
+    given = {**envelope(), "credential": payload(holder), "service": service, "pin": pin} | fields
+    return Hold(**given)
+
+
+def capture(holder: Holder, held: bytes, amount: int, **fields: Any) -> Capture:
+    """A message that takes held points."""
+    given = {**envelope(), "credential": payload(holder), "hold": held, "amount": amount} | fields
+    return Capture(**given)
+
+
+def release(holder: Holder, held: bytes, **fields: Any) -> Release:
+    """A message that gives held points back."""
+    given = {**envelope(), "credential": payload(holder), "hold": held} | fields
+    return Release(**given)
+
+
+def refund(holder: Holder, original: bytes, amount: int | None = None, **fields: Any) -> Refund:
+    """A message that gives spent points back."""
+    given = {**envelope(), "credential": payload(holder), "original": original, "amount": amount} | fields
+    return Refund(**given)
+
+
+def pin_change(holder: Holder, new_pin: str, *, pin: str | None = PIN, **fields: Any) -> PinChange:
+    """A message that sets a PIN, on the word of the present one unless `reset_code` is given."""
+    given = {**envelope(), "credential": payload(holder), "new_pin": new_pin, "pin": pin} | fields
+    return PinChange(**given)
+
+
+def reversal(holder: Holder, original: bytes, **fields: Any) -> ReversalAdvice:
+    """A message that undoes a purchase."""
+    given = {**envelope(), "credential": payload(holder), "original": original, "reason": "timeout"} | fields
+    return ReversalAdvice(**given)
+
+
+def status(holder: Holder, original: bytes, **fields: Any) -> TransactionStatus:
+    """The question what became of a request; it does not fence unless told to."""
+    given = {**envelope(), "credential": payload(holder), "original": original} | fields
+    return TransactionStatus(**given)
+
+
+def balance(holder: Holder, *, pin: str | None = PIN, **fields: Any) -> BalanceInquiry:
+    """The question what can be spent, with the PIN unless told otherwise."""
+    given = {**envelope(), "credential": payload(holder), "pin": pin} | fields
+    return BalanceInquiry(**given)
+
+
+def consumption(holder: Holder, *, pin: str | None = PIN, **fields: Any) -> ConsumptionInquiry:
+    """The question what happened on the account."""
+    given = {**envelope(), "credential": payload(holder), "pin": pin} | fields
+    return ConsumptionInquiry(**given)

@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from ledger.database import Scope
-from protocol.messages import Catalogue, Closing, Echo, Logout, LogoutReply, RedeemReply
+from protocol.messages import Catalogue, Closing, Echo, Logout, LogoutReply, Notice, RedeemReply
 from protocol.noise import KeyPair
 from protocol.session import ServerSession
 from tests.conftest import TestDatabase
@@ -218,6 +218,17 @@ async def test_who_waits_behind_a_broken_write_sends_nothing() -> None:
         for _ in range(3):
             nursery.start_soon(conversation.send, Closing(reason="idle"))
     assert len(throat.taken) == 3
+
+
+async def test_a_notice_that_comes_after_the_farewell_is_not_sent() -> None:
+    throat = Throat()
+    throat.open.set()
+    conversation = Conversation(throat, established(), 10)
+    await conversation.send(Closing(reason="idle"))
+    said = throat.taken
+    await conversation.send(Notice(server_at=0, catalogue=8))
+    assert throat.taken == said
+    assert not throat.closed
 
 
 # ---- the end of a session -----------------------------------------------------------------------

@@ -30,11 +30,12 @@ def test_what_is_not_said_has_a_default() -> None:
 def test_everything_can_be_said() -> None:
     settings = create_settings(
         TESSERA_SECRETS="/etc/tessera", TESSERA_HOST="::1", TESSERA_PORT="0", TESSERA_HEALTH_HOST="0.0.0.0",
-        TESSERA_HEALTH_PORT="65535", TESSERA_WORKERS="64", TESSERA_IDLE_S="3600", OTHER="x",
+        TESSERA_HEALTH_PORT="65535", TESSERA_WORKERS="64", TESSERA_IDLE_S="3600",
+        TESSERA_KEY_DAYS="90", OTHER="x",
     )  # fmt: skip
     assert settings == Settings(
         database_url=URL, secrets=Path("/etc/tessera"), host="::1", port=0, health_host="0.0.0.0",
-        health_port=65_535, workers=64, idle_s=3_600,
+        health_port=65_535, workers=64, idle_s=3_600, key_days=90,
     )  # fmt: skip
 
 
@@ -42,7 +43,10 @@ def test_an_empty_number_is_none() -> None:
     assert create_settings(TESSERA_PORT="", TESSERA_WORKERS="") == create_settings()
 
 
-@pytest.mark.parametrize("name", ["TESSERA_PORT", "TESSERA_HEALTH_PORT", "TESSERA_WORKERS", "TESSERA_IDLE_S"])
+@pytest.mark.parametrize(
+    "name",
+    ["TESSERA_PORT", "TESSERA_HEALTH_PORT", "TESSERA_WORKERS", "TESSERA_IDLE_S", "TESSERA_KEY_DAYS"],
+)
 @pytest.mark.parametrize(
     "text", ["x", "-1", "65536", "99999999999999999999", "1.5", "1e3", " 1", "+1", "0x10", "１"]
 )
@@ -52,8 +56,12 @@ def test_a_bad_number_is_named(name: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "text"), [("TESSERA_WORKERS", "0"), ("TESSERA_IDLE_S", "0"), ("TESSERA_WORKERS", "65")]
-)
+    ("name", "text"),
+    [
+        ("TESSERA_WORKERS", "0"), ("TESSERA_IDLE_S", "0"), ("TESSERA_WORKERS", "65"),
+        ("TESSERA_KEY_DAYS", "0"), ("TESSERA_KEY_DAYS", "36501"),
+    ],
+)  # fmt: skip
 def test_a_number_out_of_its_range_is_named(name: str, text: str) -> None:
     with pytest.raises(SettingsError, match=name):
         create_settings(**{name: text})

@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 import trio
 
+from ledger import terminals
 from ledger.embedded import EmbeddedPostgres
-from protocol.messages import Closing, Echo
+from ledger.keyring import rotate
+from protocol.messages import Closing, Echo, LoginReply
+from protocol.noise import KeyPair
 from tests.conftest import TestDatabase
 from tests.desk import Books, opened_books
 from tests.factories import Holder
@@ -116,6 +119,47 @@ async def test_a_worker_that_is_killed_comes_back_as_soon_as_it_can(
         await terminal.stream.aclose()
         program.process.terminate()
         assert await program.ended() == 0
+
+
+async def test_a_revoked_terminal_is_closed_within_a_second_in_every_worker(
+    environment: dict[str, str], books: Books
+) -> None:
+    async with running(environment, "serve") as program:
+        await program.said("listening", 2)
+        terminals_open = [await program.terminal(new_key(books)) for _ in range(12)]
+        witness = terminals_open.pop()
+        slowest = 0.0
+        for terminal in terminals_open:
+            assert isinstance(terminal.welcome, LoginReply)
+            began = trio.current_time()
+            number = terminal.welcome.terminal
+            books.change(lambda connection, number=number: terminals.revoke(connection, number))  # type: ignore[misc]
+            assert await terminal.rest() == [Closing(reason="revoked")]
+            slowest = max(slowest, trio.current_time() - began)
+        assert slowest < 1
+        assert (await witness.ask(Echo(**envelope()))).code == 0
+        assert {await worker_of(program, terminal) for terminal in terminals_open} == {0, 1}
+        assert await worker_of(program, witness) in (0, 1)
+        program.process.terminate()
+        assert await program.ended() == 0
+
+
+async def test_keys_that_are_rotated_reach_every_worker(
+    environment: dict[str, str], books: Books, postgres: EmbeddedPostgres, database_urls: TestDatabase
+) -> None:
+    """Within the time between two looks; at once when a worker hears the database again, as here."""
+    async with running(environment, "serve") as program:
+        await program.said("listening", 2)
+        terminals_open = [await program.terminal(new_key(books)) for _ in range(8)]
+        rotated = rotate(Path(environment["TESSERA_SECRETS"]), os.urandom)
+        with Executioner.of(postgres, database_urls) as executioner:
+            executioner.strike()
+        newest = KeyPair.from_private(rotated.server_keys[3]).public
+        for terminal in terminals_open:
+            notice = await terminal.notice()
+            assert (notice.next_key, notice.next_key_id) == (newest, 3)
+            await terminal.stream.aclose()
+        assert {line["worker"] for line in await program.said("server_keys_changed", 2)} == {0, 1}
 
 
 async def test_without_their_parent_the_workers_end(environment: dict[str, str], books: Books) -> None:
