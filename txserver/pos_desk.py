@@ -1,6 +1,5 @@
 """Where an emulated POS stands: its folder, its language, its paper; and its faults in sentences."""
 
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -14,27 +13,22 @@ from protocol.credentials import CredentialError
 from protocol.errors import LocalProtocolError
 from txserver.pos_reasons import sentence, why
 from txserver.pos_texts import Texts
-from txserver.receipt import printable, txid_text
+from txserver.receipt import printable
 from txserver.scan import ScanError, read_code
-from txserver.terminal import Terminal, UnknownPurchase, Unreachable, open_terminal
+from txserver.shop_file import WorldError
+from txserver.terminal import Terminal, UnknownPurchase, Unreachable, Unsettled, open_terminal
 from txserver.terminal_enrolment import EnrolmentFailed, enrol
 from txserver.terminal_identity import IdentityError, TerminalIdentity
 from txserver.terminal_link import Trouble
-from txserver.terminal_rules import Purchase, State
 from txserver.terminal_store import PurchaseStore, StoreError
 
 __all__ = [
-    "FAULTS", "JOURNAL", "Desk", "Fault", "at_work", "become_terminal", "chosen_purchase", "known_fault",
-    "nothing_to_undo", "opened_store", "read_txid", "sentence_of",
+    "FAULTS", "JOURNAL", "Ask", "Desk", "Dial", "Fault", "at_work", "become_terminal", "known_fault",
+    "opened_store", "sentence_of",
 ]  # fmt: skip
-
-EXAMPLE_TXID = "019a7f3e-6c00-7abc-8def-0123456789ab"
 
 JOURNAL = 20
 """Purchases that the journal shows: what fits a screen."""
-
-ALL = 10_000
-"""More purchases than a terminal makes in the two days that it remembers."""
 
 Ask = Callable[[str, bool], Awaitable[str]]
 Dial = Callable[[str, int], Awaitable[trio.abc.Stream]]
@@ -46,7 +40,7 @@ class Fault(Exception):
 
 FAULTS = (
     Fault, IdentityError, StoreError, EnrolmentFailed, CredentialError, ScanError, Unreachable,
-    UnknownPurchase, LocalProtocolError,
+    UnknownPurchase, Unsettled, WorldError, LocalProtocolError,
 )  # fmt: skip
 """What may go wrong at a POS, each with a sentence."""
 
@@ -55,7 +49,8 @@ FAULTS = (
 class Desk:
     """Where a POS stands: its folder and language, the world outside, paper and voice.
 
-    `ask(question, hidden)` gives what the clerk types; None when there is nobody to ask.
+    `ask(question, hidden)` gives what the clerk types; None when there is nobody to ask. The PINs and the
+    one-time code are those of the environment, for scripts.
     """
 
     device: Path
@@ -67,6 +62,8 @@ class Desk:
     voice: Console
     ask: Ask | None = None
     pin: str | None = field(default=None, repr=False)
+    new_pin: str | None = field(default=None, repr=False)
+    reset_code: str | None = field(default=None, repr=False)
 
     def say(self, sentence: str) -> None:
         """To the clerk, not on the receipt; one line stays one line, whatever the width."""
@@ -92,6 +89,10 @@ def sentence_of(fault: Exception, desk: Desk) -> str:
     match fault:
         case Unreachable():
             return _unreachable(fault.trouble, desk)
+        case Unsettled():
+            return texts("fault.unsettled", count=fault.count)
+        case UnknownPurchase():
+            return texts("fault.no_purchase")
         case CredentialError(reason="chip"):
             return texts("fault.chip")
         case CredentialError():
@@ -107,6 +108,8 @@ def sentence_of(fault: Exception, desk: Desk) -> str:
 def _unreachable(trouble: Trouble | None, desk: Desk) -> str:
     identity = TerminalIdentity.load(desk.device)
     place = {"host": identity.host, "port": identity.port}
+    if trouble is not None and trouble.kind == "refused":
+        return desk.texts("fault.refused", why=why(trouble.detail, desk.texts))
     if trouble is not None and trouble.kind == "closed" and trouble.detail == "closed":
         return desk.texts("fault.unreachable_handshake", **place)
     reason = desk.texts("no_reply") if trouble is None else why(trouble.detail, desk.texts)
@@ -134,6 +137,7 @@ async def at_work(desk: Desk) -> AsyncIterator[Terminal]:
             connect=partial(desk.dial, identity.host, identity.port),
             random=desk.random,
             now_ms=desk.now_ms,
+            keep_identity=lambda changed: changed.save(desk.device),
         )
         async with open_terminal(terminal):
             yield terminal
@@ -158,40 +162,3 @@ async def become_terminal(text: str, desk: Desk, *, replace: bool = False) -> Te
             raise Fault(desk.texts("fault.enrolled_owing", folder=desk.device, terminal=present.terminal))
     connect = partial(desk.dial, code.host, code.port)
     return await enrol(code, connect, folder=desk.device, random=desk.random, now_ms=desk.now_ms)
-
-
-def read_txid(text: str, desk: Desk) -> bytes:
-    """16 bytes from a txid as it is printed. Fault."""
-    try:
-        return uuid.UUID(text).bytes
-    except ValueError:
-        raise Fault(desk.texts("fault.txid", txid=text, example=EXAMPLE_TXID)) from None
-
-
-def chosen_purchase(text: str, desk: Desk, terminal: Terminal) -> Purchase:
-    """The purchase that the clerk means: "last" is the newest one, however it came out. Fault."""
-    purchases = terminal.recent(ALL)
-    if text == "last":
-        if not purchases:
-            raise Fault(desk.texts("fault.no_purchase"))
-        return purchases[0]
-    txid = read_txid(text, desk)
-    for purchase in purchases:
-        if purchase.txid == txid:
-            return purchase
-    raise Fault(desk.texts("fault.unknown", txid=txid_text(txid)))
-
-
-def nothing_to_undo(purchase: Purchase, desk: Desk, *, last: bool) -> str | None:
-    """Why this purchase needs no reversal, for the clerk; None when it may have one.
-
-    `last`: it was not named, and the clerk may have meant an older one.
-    """
-    of_the_last = "last_" if last else ""
-    match purchase.state:
-        case State.REVERSED:
-            return desk.texts(f"fault.{of_the_last}reversed", txid=txid_text(purchase.txid))
-        case State.REFUSED | State.NEVER:
-            return desk.texts(f"fault.{of_the_last}not_done", txid=txid_text(purchase.txid))
-        case _:
-            return None

@@ -18,6 +18,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "idle": ("the line was idle for too long", "线路空闲过久"),
     "lifetime": ("the session was renewed", "会话到期，正在重连"),
     "replaced": ("another device uses this terminal's key", "另一台设备正在使用本终端的密钥"),
+    "revoked": ("the operator has revoked this terminal", "运营方已停用本终端"),
     "closed": ("the server closed the line", "服务器断开了连接"),
     # why a pasted code cannot be read
     "form": ("letters are missing or do not belong there", "内容不完整，或含有多余字符"),
@@ -31,6 +32,8 @@ _PATTERNS: list[tuple[re.Pattern[str], str]] = [
         (r"no (?:answer|reply) in (\d+) s", "{0} 秒内无应答"),
         (r"the server does not answer", "服务器无应答"),
         (r"another device uses this terminal's key", "另一台设备正在使用本终端的密钥"),
+        (r"the operator has revoked this terminal", "运营方已停用本终端"),
+        (r"the comparison of the batch does not get on", "逐笔核对无法继续"),
         (r"all attempts to connect to .+ failed", "无法建立连接"),
         (r"(?:\[Errno \d+\] )?Connection refused", "连接被拒绝"),
         (r"(?:\[Errno \d+\] )?Connection reset by peer|BrokenResourceError", "连接中断"),
@@ -71,10 +74,26 @@ _PATTERNS: list[tuple[re.Pattern[str], str]] = [
         (r"(.+) is too large a picture\.", "图片 {0} 过大。"),
         (r"(.+) is not a PNG or JPEG picture\.", "{0} 不是 PNG 或 JPEG 图片。"),
         (r"(.+) cannot be read: (?P<why>.+)", "无法读取 {0}：{why}"),
+        # a played shop's world
+        (
+            r"(.+) is not a shop's world; \./scripts/run writes one\.",
+            "{0} 不是商店文件；./scripts/run 会生成。",
+        ),
+        (r"(.+) holds no cards\.", "{0} 中没有卡。"),
+        # requests that make no sense
         (
             r"this txid belongs to another purchase; a new one needs a new txid",
             "该编号属于另一笔交易，新交易须用新编号",
         ),
+        (
+            r"this txid belongs to another kind of transaction, not to a hold",
+            "该编号属于其他类型的交易，不是预留",
+        ),
+        (
+            r"it is not known yet whether this hold was made; wait for its outcome",
+            "这笔预留的结果尚不知，请等待",
+        ),
+        (r"an? \w+ cannot be taken back", "此类交易不能撤销"),
     )
 ]
 """Sentences of the parts below, and their Chinese. {0} is the first group; "why" is a reason itself."""

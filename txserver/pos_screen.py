@@ -1,35 +1,48 @@
 """The emulated POS for people: a menu in the terminal window, one action after another."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 
-import trio
 from rich.panel import Panel
 from rich.text import Text
 
-from protocol.messages import CatalogueItem
-from txserver import receipt as receipts
-from txserver.pos_desk import (
-    FAULTS,
-    JOURNAL,
-    Desk,
-    Fault,
-    at_work,
-    become_terminal,
-    chosen_purchase,
-    known_fault,
-    nothing_to_undo,
-    sentence_of,
-)
+from txserver import pos_actions as actions
+from txserver.pos_choice import holds_of, server_now_ms
+from txserver.pos_clerk import Clerk, ask
+from txserver.pos_desk import FAULTS, Desk, at_work, become_terminal, known_fault, sentence_of
 from txserver.pos_reasons import why
-from txserver.receipt import TAIL, Receipt, panel, service_name, txid_text
-from txserver.scan import read_card
-from txserver.terminal import Outcome, Result, Terminal, Unreachable
+from txserver.receipt import TAIL, WIDTH, enrolment_receipt, panel, printable
 from txserver.terminal_identity import IdentityError, TerminalIdentity
 
 __all__ = ["show"]
 
-YES = ("y", "yes", "是")
+Act = Callable[[Clerk], Awaitable[None]]
+
+HOLDS: Sequence[tuple[str, Act]] = (
+    ("menu.hold", actions.hold),
+    ("menu.capture", actions.capture),
+    ("menu.release", actions.release),
+)
+GIVING_BACK: Sequence[tuple[str, Act]] = (
+    ("menu.reverse", actions.reverse),
+    ("menu.refund", actions.refund),
+)
+MORE: Sequence[tuple[str, Act]] = (
+    ("menu.catalogue", actions.catalogue),
+    ("menu.journal", actions.journal),
+    ("menu.status", actions.status),
+    ("menu.pin", actions.change_pin),
+    ("menu.day_end", actions.day_end),
+)
+MAIN: Sequence[tuple[str, Act | Sequence[tuple[str, Act]]]] = (
+    ("menu.scan", actions.scan),
+    ("menu.redeem", actions.redeem),
+    ("menu.balance", actions.balance),
+    ("menu.history", actions.history),
+    ("menu.holds", HOLDS),
+    ("menu.back_page", GIVING_BACK),
+    ("menu.more", MORE),
+)
+"""The first page; a further page stands where an action would. The last number leaves a page."""
 
 
 async def show(desk: Desk) -> int:
@@ -37,7 +50,7 @@ async def show(desk: Desk) -> int:
     try:
         await _be_a_terminal(desk)
         async with at_work(desk) as terminal:
-            await _Screen(desk, terminal).run()
+            await _run(Clerk(desk, terminal))
     except EOFError:
         pass
     except FAULTS as error:
@@ -53,13 +66,6 @@ async def show(desk: Desk) -> int:
     return 0
 
 
-async def _ask(desk: Desk, key: str, *, hidden: bool = False) -> str:
-    """What the clerk types. EOFError when there is nobody (any more)."""
-    if desk.ask is None:
-        raise EOFError
-    return (await desk.ask(desk.texts(key), hidden)).strip()
-
-
 async def _be_a_terminal(desk: Desk) -> None:
     """Enrol first, if that was not done; EOFError when the clerk gives no code."""
     try:
@@ -69,7 +75,7 @@ async def _be_a_terminal(desk: Desk) -> None:
     else:
         return
     while True:
-        code = await _ask(desk, "ask.code")
+        code = await ask(desk, "ask.code")
         if not code:
             raise EOFError
         try:
@@ -77,188 +83,103 @@ async def _be_a_terminal(desk: Desk) -> None:
         except FAULTS as error:
             desk.say(sentence_of(error, desk))
         else:
-            desk.paper.print(panel(receipts.enrolment_receipt(identity, desk.texts)))
+            desk.paper.print(panel(enrolment_receipt(identity, desk.texts)))
             return
 
 
-class _Screen:
-    """One terminal's menu. `card` is the credential that was scanned last."""
-
-    def __init__(self, desk: Desk, terminal: Terminal) -> None:
-        self._desk = desk
-        self._texts = desk.texts
-        self._terminal = terminal
-        self._card: str | None = None
-        self._told = 0
-        self._names: dict[str, str] = {}
-        self._actions: list[tuple[str, Callable[[], Awaitable[None]] | None]] = [
-            ("menu.scan", self._scan),
-            ("menu.redeem", self._redeem),
-            ("menu.balance", self._balance),
-            ("menu.history", self._history),
-            ("menu.reverse", self._reverse),
-            ("menu.catalogue", self._catalogue),
-            ("menu.journal", self._journal),
-            ("menu.quit", None),
-        ]
-
-    async def run(self) -> None:
-        """Menu, choice, action, until the last choice."""
-        self._desk.say(self._texts("connecting"))
-        await self._terminal.ready()
-        while True:
-            self._tell_settled()
-            self._desk.voice.print(self._menu())
-            choice = await _ask(self._desk, "ask.choice")
-            if not (choice.isdecimal() and 1 <= int(choice) <= len(self._actions)):
-                self._desk.say(self._texts("not_a_choice"))
-                continue
-            action = self._actions[int(choice) - 1][1]
-            if action is None:
-                return
-            try:
-                await action()
-            except FAULTS as error:
-                self._desk.say(sentence_of(error, self._desk))
-
-    def _menu(self) -> Panel:
-        texts, terminal = self._texts, self._terminal
-        if terminal.online:
-            line = texts("online")
-        else:
-            trouble = terminal.trouble
-            line = texts("offline", why=why(trouble.detail, texts) if trouble else texts("connecting"))
-        card = texts("no_card") if self._card is None else texts("card_shown", tail=self._card[-TAIL:])
-        facts = [line, card]
-        if terminal.unsettled:
-            facts.append(texts("unsettled", count=terminal.unsettled))
-        body = Text(" · ".join(facts), style="green" if terminal.online else "yellow")
-        for number, (key, _) in enumerate(self._actions, start=1):
-            body.append(f"\n {number}  ", style="bold cyan")
-            body.append(texts(key), style="default")
-        identity = terminal.identity
-        title = receipts.printable(f"{identity.merchant} · {identity.store} · {identity.terminal}")
-        return Panel(body, title=Text(title), title_align="left", width=receipts.WIDTH + 4)
-
-    def _tell_settled(self) -> None:
-        for result in self._terminal.settled[self._told :]:
-            if result.txid is not None:
-                title = self._texts(f"title.{result.outcome.value}")
-                self._desk.say(self._texts("settled", txid=txid_text(result.txid), title=title))
-        self._told = len(self._terminal.settled)
-
-    def _print(self, receipt: Receipt) -> None:
-        self._desk.paper.print(panel(receipt))
-
-    def _print_result(self, result: Result) -> None:
-        terminal = self._terminal
-        # The clerk sees this one here; the menu need not tell it again.
-        self._told = len(terminal.settled)
-        self._print(
-            receipts.purchase_receipt(
-                result, terminal.identity, self._texts, unsettled=terminal.unsettled, names=self._names
-            )
-        )
-        if result.outcome is Outcome.OFFLINE and terminal.trouble is not None:
-            self._desk.say(sentence_of(Unreachable(terminal.trouble), self._desk))
-
-    async def _scan(self) -> None:
-        self._card = read_card(await _ask(self._desk, "ask.card"))
-
-    async def _shown_card(self) -> str:
-        if self._card is None:
-            await self._scan()
-        assert self._card is not None
-        return self._card
-
-    async def _redeem(self) -> None:
-        card = await self._shown_card()
-        service = await self._choose_service()
-        much = await self._number("ask.amount") if service.open else await self._number("ask.quantity", "1")
-        self._desk.say(self._spending(service, much))
-        pin = await _ask(self._desk, "ask.pin", hidden=True) or None
-        if service.open:
-            result = await self._terminal.redeem(card, service.code, pin=pin, amount=much)
-        else:
-            result = await self._terminal.redeem(card, service.code, pin=pin, quantity=much)
-        self._print_result(result)
-
-    def _spending(self, service: CatalogueItem, much: int) -> str:
-        """What the member is about to spend, before the PIN says yes to it."""
-        name = receipts.printable(service_name(service, self._texts))
-        if service.open:
-            return self._texts("spend", service=name, points=much)
-        price = service.points
-        return self._texts("spend_units", service=name, price=price, quantity=much, points=price * much)
-
-    async def _services(self) -> Sequence[CatalogueItem]:
-        services = await self._terminal.catalogue()
-        self._names = {service.code: service_name(service, self._texts) for service in services}
-        return services
-
-    async def _choose_service(self) -> CatalogueItem:
-        services = await self._services()
-        self._print(receipts.catalogue_receipt(services, self._terminal.identity, self._texts))
-        if not services:
-            raise Fault(self._texts("nothing"))
-        while True:
-            chosen = await _ask(self._desk, "ask.service")
-            for number, service in enumerate(services, start=1):
-                if chosen in (str(number), service.code):
-                    return service
-            self._desk.say(self._texts("not_a_choice"))
-
-    async def _number(self, key: str, default: str = "") -> int:
-        """A whole number from 1; an empty answer is `default`."""
-        while True:
-            text = await _ask(self._desk, key) or default
-            try:
-                number = int(text)
-            except ValueError:
-                number = 0
-            if number >= 1:
-                return number
-            self._desk.say(self._texts("fault.number"))
-
-    async def _balance(self) -> None:
-        reply = await self._terminal.balance(await self._shown_card())
-        self._print(receipts.balance_receipt(reply, self._terminal.identity, self._texts))
-
-    async def _history(self) -> None:
-        card = await self._shown_card()
-        pin = await _ask(self._desk, "ask.pin_needed", hidden=True)
-        if not pin:
-            raise Fault(self._texts("fault.pin_needed"))
-        reply = await self._terminal.history(card, pin=pin)
-        self._print(receipts.history_receipt(reply, self._terminal.identity, self._texts))
-
-    async def _reverse(self) -> None:
-        text = await _ask(self._desk, "ask.reverse") or "last"
-        purchase = chosen_purchase(text, self._desk, self._terminal)
-        needless = nothing_to_undo(purchase, self._desk, last=text == "last")
-        if needless is not None:
-            raise Fault(needless)
-        await self._learn_names()
-        identity = self._terminal.identity
-        question = receipts.undo_question(purchase, identity, self._texts, names=self._names)
-        self._desk.voice.print(panel(question))
-        if (await _ask(self._desk, "ask.undo")).lower() not in YES:
-            self._desk.say(self._texts("kept"))
+async def _run(clerk: Clerk) -> None:
+    """Menu, choice, action, until the last choice."""
+    clerk.say("connecting")
+    await clerk.terminal.ready()
+    while True:
+        clerk.tell_settled()
+        clerk.desk.voice.print(_menu(clerk))
+        place = await _choice(clerk, len(MAIN) + 1)
+        if place is None:
+            continue
+        if place == len(MAIN):
             return
-        self._print_result(await self._terminal.reverse(purchase.txid))
+        chosen = MAIN[place][1]
+        action = chosen if callable(chosen) else await _further(clerk, *MAIN[place])
+        if action is None:
+            continue
+        try:
+            await action(clerk)
+        except FAULTS as error:
+            clerk.desk.say(sentence_of(error, clerk.desk))
 
-    async def _learn_names(self) -> None:
-        """The names of services, if they are to be had at once; a purchase is known by its code as well."""
-        if self._names or not self._terminal.online:
-            return
-        with suppress(Unreachable):
-            await self._services()
 
-    async def _catalogue(self) -> None:
-        services = await self._services()
-        self._print(receipts.catalogue_receipt(services, self._terminal.identity, self._texts))
+async def _further(clerk: Clerk, key: str, page: object) -> Act | None:
+    """The action that is chosen on a further page; None for none, and then the first page comes back."""
+    assert isinstance(page, Sequence)
+    keys = [*(key for key, _ in page), "menu.back"]
+    body = Text()
+    _number(body, keys, clerk, first=True)
+    clerk.desk.voice.print(_framed(body, clerk.texts(key).removesuffix(" …")))
+    place = await _choice(clerk, len(keys), empty=len(page))
+    if place is None or place == len(page):
+        return None
+    action: Act = page[place][1]
+    return action
 
-    async def _journal(self) -> None:
-        await trio.lowlevel.checkpoint()
-        purchases = self._terminal.recent(JOURNAL)
-        self._print(receipts.journal_receipt(purchases, self._terminal.identity, self._texts))
+
+async def _choice(clerk: Clerk, most: int, *, empty: int | None = None) -> int | None:
+    """The place, from 0, of what was chosen; `empty` for an empty answer, None for one that is no number."""
+    text = await clerk.ask("ask.choice")
+    if not text and empty is not None:
+        return empty
+    if text.isdecimal() and 1 <= int(text) <= most:
+        return int(text) - 1
+    clerk.say("not_a_choice")
+    return None
+
+
+def _menu(clerk: Clerk) -> Panel:
+    texts, terminal = clerk.texts, clerk.terminal
+    if terminal.online:
+        line = texts("online")
+    else:
+        trouble = terminal.trouble
+        line = texts("offline", why=why(trouble.detail, texts) if trouble else texts("connecting"))
+    facts = [line, texts("no_card") if clerk.card is None else texts("card_shown", tail=clerk.card[-TAIL:])]
+    if terminal.unsettled:
+        facts.append(texts("unsettled", count=terminal.unsettled))
+    body = Text(" · ".join(facts), style="green" if terminal.online else "yellow")
+    if terminal.business_date is not None:
+        body.append("\n" + texts("business_date", day=terminal.business_date), style="dim")
+    for sentence in _news(clerk):
+        body.append(f"\n{sentence}", style="yellow")
+    _number(body, [*(key for key, _ in MAIN), "menu.quit"], clerk)
+    identity = terminal.identity
+    return _framed(body, printable(f"{identity.merchant} · {identity.store} · {identity.terminal}"))
+
+
+def _news(clerk: Clerk) -> list[str]:
+    """What the clerk has to know besides: nothing, on most days."""
+    texts, terminal = clerk.texts, clerk.terminal
+    news = []
+    holds = holds_of(clerk.desk, terminal)
+    if holds:
+        ends_at = None if holds[0].answer is None else holds[0].answer.expires_at
+        now_ms = server_now_ms(clerk.desk, terminal)
+        left = "–" if ends_at is None else texts.span((ends_at - now_ms) / 1000)
+        news.append(texts("open_hold" if len(holds) == 1 else "open_holds", count=len(holds), left=left))
+    if clerk.catalogue is not None and terminal.catalogue_version != clerk.catalogue:
+        news.append(texts("new_catalogue"))
+    if terminal.clock_off_s:
+        # The server's time less ours: above 0 we are behind.
+        key = "clock_behind" if terminal.clock_off_s > 0 else "clock_ahead"
+        news.append(texts(key, minutes=round(abs(terminal.clock_off_s) / 60)))
+    return news
+
+
+def _number(body: Text, keys: Sequence[str], clerk: Clerk, *, first: bool = False) -> None:
+    """The choices of a page, one a line."""
+    for number, key in enumerate(keys, start=1):
+        body.append("" if first and number == 1 else "\n")
+        body.append(f" {number}  ", style="bold cyan")
+        body.append(clerk.texts(key), style="default")
+
+
+def _framed(body: Text, title: str) -> Panel:
+    return Panel(body, title=Text(title), title_align="left", width=WIDTH + 4)

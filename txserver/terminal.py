@@ -7,7 +7,6 @@ file is what a program that sells uses. The emulated POS, the bench and the test
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import TypeVar
 
 import trio
 from msgspec.structs import replace
@@ -15,49 +14,48 @@ from msgspec.structs import replace
 from protocol.codec import encode
 from protocol.errors import LocalProtocolError
 from protocol.messages import (
-    BalanceInquiry,
-    BalanceInquiryReply,
-    Catalogue,
-    CatalogueItem,
-    CatalogueReply,
-    ConsumptionInquiry,
-    ConsumptionInquiryReply,
-    Echo,
-    EchoReply,
+    Capture,
+    Hold,
     LoginReply,
+    Notice,
     Redeem,
-    Reply,
-    Request,
-    TransactionStatus,
-    TransactionStatusReply,
+    Refund,
+    Release,
 )
+from txserver.terminal_batches import Batches, DayEnd, Unsettled
 from txserver.terminal_envelope import Numbering
 from txserver.terminal_identity import TerminalIdentity
-from txserver.terminal_link import Connect, NoAnswer, TerminalLink, Trouble
-from txserver.terminal_purchases import READY_S, Outcome, Purchases, Result, UnknownPurchase
-from txserver.terminal_rules import APPROVED_CODE, Purchase, content_of
+from txserver.terminal_inquiries import Inquiries
+from txserver.terminal_key_change import KeyChanges
+from txserver.terminal_keys import TerminalKeys
+from txserver.terminal_link import Connect, TerminalLink, Trouble
+from txserver.terminal_operations import Operation
+from txserver.terminal_outcomes import Outcome, Result, UnknownPurchase, Unreachable
+from txserver.terminal_purchases import Purchases
+from txserver.terminal_questions import Questions
+from txserver.terminal_rules import Purchase, content_of
 from txserver.terminal_store import PurchaseStore
 
-__all__ = ["Outcome", "Result", "Terminal", "Unreachable", "UnknownPurchase", "open_terminal"]
+__all__ = [
+    "DayEnd", "Outcome", "Result", "Terminal", "UnknownPurchase", "Unreachable", "Unsettled", "open_terminal",
+]  # fmt: skip
 
 SOFTWARE = "tessera-reference/1"
 
-R = TypeVar("R", bound=Reply)
+CLOCK_LIMIT_S = 60
+"""A clock that is off by less needs nobody's attention."""
 
 
-class Unreachable(Exception):
-    """An inquiry got no reply. Nothing was stored, nothing is left to do. `trouble`: why, if known."""
-
-    def __init__(self, trouble: Trouble | None) -> None:
-        super().__init__("the server does not answer" if trouble is None else trouble.detail)
-        self.trouble = trouble
-
-
-class Terminal:
+class Terminal(Inquiries):
     """One terminal. Its methods work while `run` runs; several may be under way at once.
 
     `connect` opens a stream to the server and raises OSError when it cannot; `random(n)` gives n random
-    bytes; `now_ms` is the time of day. Deadlines go by trio's clock.
+    bytes; `now_ms` is the time of day. Deadlines go by trio's clock. `keep_identity` makes a changed
+    identity durable, usually TerminalIdentity.save into the device folder; without it no key is changed.
+
+    `business_date`: the server's, YYYY-MM-DD, None before the first login. `clock_off_s`: by how many
+    seconds the server's clock is ahead of ours, 0 when it is about right. `catalogue_version`: the newest
+    that the server has told, also while an older catalogue is held.
     """
 
     def __init__(
@@ -69,17 +67,43 @@ class Terminal:
         random: Callable[[int], bytes],
         now_ms: Callable[[], int],
         software: str = SOFTWARE,
+        keep_identity: Callable[[TerminalIdentity], None] | None = None,
     ) -> None:
         store.forget_before(now_ms())
-        self.identity = identity
+        self.business_date: str | None = None
+        self.clock_off_s = 0
+        self.catalogue_version: int | None = None
         self._store = store
-        self._numbering = Numbering(random=random, now_ms=now_ms, last_stan=store.last_stan())
+        self._now_ms = now_ms
+        self._numbering = Numbering(
+            random=random, now_ms=now_ms, last_stan=store.last_stan(), batch=store.open_batch()
+        )
         self._scope = trio.CancelScope()
-        self._catalogue: tuple[int, list[CatalogueItem]] = (0, [])
+        self._keys = TerminalKeys(identity, random=random, keep=keep_identity)
         self._link = TerminalLink(
-            identity, connect=connect, random=random, numbering=self._numbering, software=software
+            self._keys, connect=connect, random=random, numbering=self._numbering, software=software
         )
         self._purchases = Purchases(store, self._link, self._numbering, random)
+        questions = Questions(self._link, line=self._purchases.line, random=random)
+        super().__init__(questions, self._numbering, self._purchases.find)
+        self._batches = Batches(
+            store, self._numbering, insist=questions.insist, settled=self._purchases.settled_in
+        )
+        self._key_change = KeyChanges(
+            self._keys, self._link, self._numbering, random=random, change=self._purchases.change
+        )
+        self._link.on_login = self._logged_in
+        self._link.on_notice = self._noticed
+
+    @property
+    def identity(self) -> TerminalIdentity:
+        """Who this terminal is, with the keys of now."""
+        return self._keys.identity
+
+    @property
+    def batch(self) -> int:
+        """The number of the batch that new transactions belong to."""
+        return self._numbering.batch
 
     @property
     def online(self) -> bool:
@@ -103,7 +127,7 @@ class Terminal:
 
     @property
     def settled(self) -> Sequence[Result]:
-        """What became of purchases that no caller waits for: those of an earlier run, stored reversals."""
+        """What became of what goes out by itself: reversals, captures, releases, what was still unknown."""
         return self._purchases.settled
 
     def recent(self, count: int = 20) -> list[Purchase]:
@@ -115,6 +139,7 @@ class Terminal:
         with self._scope:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._purchases.settle)
+                nursery.start_soon(self._key_change.run)
                 nursery.start_soon(self._link.run)
 
     async def close(self) -> None:
@@ -141,10 +166,9 @@ class Terminal:
         """Spend points. The result is final for the terminal, at the latest a minute later.
 
         LocalProtocolError for fields that no message may hold, and for a `txid` that the store knows as
-        another purchase; StoreError when the store takes nothing,
-        and then nothing was sent. A `txid` that the store knows repeats that purchase.
+        another purchase; StoreError when the store takes nothing, and then nothing was sent. A `txid` that
+        the store knows repeats that purchase.
         """
-        earlier = None if txid is None else self._purchases.find(txid)
         request = Redeem(
             **self._numbering.envelope(txid),
             credential=credential,
@@ -154,102 +178,131 @@ class Terminal:
             amount=amount,
             reference=reference,
         )
+        return await self._make(request, pin)
+
+    async def hold(
+        self,
+        credential: str,
+        service: str,
+        *,
+        pin: str | None = None,
+        quantity: int | None = None,
+        amount: int | None = None,
+        hold_s: int | None = None,
+        chip: bytes | None = None,
+        reference: str | None = None,
+        txid: bytes | None = None,
+    ) -> Result:
+        """Reserve points for `hold_s` seconds, the server's default when None. Otherwise as `redeem`."""
+        request = Hold(
+            **self._numbering.envelope(txid),
+            credential=credential,
+            service=service,
+            chip=chip,
+            quantity=quantity,
+            amount=amount,
+            hold_s=hold_s,
+            reference=reference,
+        )
+        return await self._make(request, pin)
+
+    async def capture(self, hold: bytes, points: int, *, reference: str | None = None) -> Result:
+        """Take `points` of a hold of this terminal and give back the rest; also without a line.
+
+        The job is done: so it is stored at once, sent before anything new, and never dropped. Waits
+        `READY_S` for the server's word, STORED when there is none yet. UnknownPurchase when this terminal
+        made no such hold; LocalProtocolError when it does not know yet whether it did.
+        """
+        held = self._purchases.hold_of(hold).request
+        request = Capture(
+            **self._numbering.envelope(),
+            hold=hold,
+            credential=held.credential,
+            chip=held.chip,
+            amount=points,
+            reference=reference,
+        )
+        encode(request)
+        return await self._purchases.advise(request)
+
+    async def release(self, hold: bytes) -> Result:
+        """Give back all points of a hold of this terminal. Otherwise as `capture`."""
+        held = self._purchases.hold_of(hold).request
+        request = Release(**self._numbering.envelope(), hold=hold, credential=held.credential, chip=held.chip)
+        encode(request)
+        return await self._purchases.advise(request)
+
+    async def refund(
+        self,
+        original: bytes,
+        credential: str,
+        *,
+        amount: int | None = None,
+        terminal: int | None = None,
+        chip: bytes | None = None,
+        reference: str | None = None,
+        txid: bytes | None = None,
+    ) -> Result:
+        """Give points back for a Redeem or a Capture of this merchant: `amount`, or all that remain.
+
+        `terminal`: the one that sold it, if it was another. UNKNOWN when there is no answer within a
+        minute: the server is asked until it tells, and `settled` has it then. Otherwise as `redeem`.
+        """
+        request = Refund(
+            **self._numbering.envelope(txid),
+            original=original,
+            credential=credential,
+            amount=amount,
+            terminal=terminal,
+            chip=chip,
+            reference=reference,
+        )
+        return await self._make(request, None)
+
+    async def _make(self, request: Operation, pin: str | None) -> Result:
+        earlier = self._purchases.find(request.id)
         # A request that the server would close the line for must not get into the store.
-        encode(replace(request, pin=pin))
-        if earlier is not None:
-            if content_of(earlier.request) != content_of(request):
-                raise LocalProtocolError("this txid belongs to another purchase; a new one needs a new txid")
-            return await self._purchases.repeat(earlier, request, pin)
-        return await self._purchases.make(request, pin)
+        encode(request if pin is None else replace(request, pin=pin))
+        if earlier is None:
+            return await self._purchases.make(request, pin)
+        if content_of(earlier.request) != content_of(request):
+            raise LocalProtocolError("this txid belongs to another purchase; a new one needs a new txid")
+        return await self._purchases.repeat(earlier, pin)
 
     async def reverse(self, original: bytes, *, reason: str = "not_given") -> Result:
         """Take a purchase back: stored at once, and never dropped. Waits `READY_S` for the server's word.
 
-        UnknownPurchase when this terminal did not make it, or too long ago.
+        UnknownPurchase when this terminal did not make it, or too long ago; LocalProtocolError for a
+        Release or a Refund, which cannot be taken back.
         """
         return await self._purchases.reverse(original, reason)
 
-    async def status(
-        self, original: bytes, *, credential: str | None = None, chip: bytes | None = None
-    ) -> TransactionStatusReply:
-        """What the server has recorded, without a fence: it changes nothing. Unreachable, UnknownPurchase.
+    async def reconcile(self) -> DayEnd:
+        """Day's end: close the open batch and compare it with the server's; the next one is open at once.
 
-        The credential is needed for a purchase that is not, or no longer, in the store.
+        Unsettled when something in the batch has no outcome after READY_S: nothing was closed.
+        Unreachable when the server does not answer: the batch is closed here, its totals are stored, and
+        the next call, also after a restart, goes on with it.
         """
-        if credential is None:
-            purchase = self._purchases.find(original)
-            if purchase is None:
-                raise UnknownPurchase
-            credential, chip = purchase.request.credential, purchase.request.chip
-        envelope = self._numbering.envelope()
-        question = TransactionStatus(**envelope, original=original, credential=credential, chip=chip)
-        return await self._inquire(question, TransactionStatusReply)
+        return await self._batches.end()
 
-    async def balance(
-        self, credential: str, *, pin: str | None = None, chip: bytes | None = None
-    ) -> BalanceInquiryReply:
-        """What the account can spend. Unreachable."""
-        question = BalanceInquiry(**self._numbering.envelope(), credential=credential, pin=pin, chip=chip)
-        return await self._inquire(question, BalanceInquiryReply)
+    def _logged_in(self, reply: LoginReply) -> None:
+        self.business_date = reply.business_date
+        self.catalogue_version = reply.catalogue
+        self._compare_clocks(reply.server_at)
+        self._batches.heard(reply.last_batch)
 
-    async def history(
-        self,
-        credential: str,
-        *,
-        pin: str | None = None,
-        chip: bytes | None = None,
-        since: str | None = None,
-        until: str | None = None,
-        cursor: str | None = None,
-    ) -> ConsumptionInquiryReply:
-        """A page of what happened on the account, newest first; days are YYYY-MM-DD. Unreachable."""
-        question = ConsumptionInquiry(
-            **self._numbering.envelope(),
-            credential=credential,
-            pin=pin,
-            chip=chip,
-            since=since,
-            until=until,
-            cursor=cursor,
-        )
-        return await self._inquire(question, ConsumptionInquiryReply)
+    def _noticed(self, notice: Notice) -> None:
+        self._compare_clocks(notice.server_at)
+        if notice.catalogue is not None:
+            self.catalogue_version = notice.catalogue
+            self._held_catalogue.heard(notice.catalogue)
+        if notice.business_date is not None:
+            self.business_date = notice.business_date
 
-    async def catalogue(self) -> Sequence[CatalogueItem]:
-        """The services sold here, all pages; asked again, only a change is transferred. Unreachable."""
-        held, services = self._catalogue
-        version, found = 0, list[CatalogueItem]()
-        after: str | None = None
-        while True:
-            question = Catalogue(**self._numbering.envelope(), held=held, after=after)
-            page = await self._inquire(question, CatalogueReply)
-            if page.code != APPROVED_CODE:
-                raise Unreachable(Trouble("refused", f"{page.code} {page.text}"))
-            if page.unchanged:
-                return services
-            if after is not None and page.version != version:
-                # Changed between two pages: begin again.
-                held, found, after = 0, [], None
-                continue
-            version = page.version
-            found += page.services
-            if not page.more or not page.services:
-                self._catalogue = (version, found)
-                return found
-            held, after = 0, page.services[-1].code
-
-    async def echo(self) -> float:
-        """Seconds to the server and back. Unreachable."""
-        began = trio.current_time()
-        await self._inquire(Echo(**self._numbering.envelope()), EchoReply)
-        return trio.current_time() - began
-
-    async def _inquire(self, question: Request, kind: type[R]) -> R:
-        """Asked once: an inquiry with a wrong PIN that is repeated would count twice."""
-        encode(question)
-        try:
-            return await self._link.ask(question, kind, patience_s=READY_S)
-        except NoAnswer:
-            raise Unreachable(self.trouble) from None
+    def _compare_clocks(self, server_at: int) -> None:
+        off_s = round((server_at - self._now_ms()) / 1000)
+        self.clock_off_s = off_s if abs(off_s) > CLOCK_LIMIT_S else 0
 
 
 @asynccontextmanager

@@ -14,8 +14,9 @@ from protocol.session import TerminalSession
 from txserver.terminal import SOFTWARE
 from txserver.terminal_envelope import Numbering
 from txserver.terminal_identity import ServerKey, TerminalIdentity, read_private, write_private
-from txserver.terminal_link import Connect, shake_hands
+from txserver.terminal_link import Connect
 from txserver.terminal_rules import REPLY_S
+from txserver.terminal_session import shake_hands
 
 __all__ = ["EnrolmentFailed", "enrol"]
 
@@ -69,9 +70,10 @@ async def enrol(
     )
     reply = await _ask(connect, session)
     keys = [ServerKey(code.server_key_id, code.server_key)]
-    if reply.next_key is not None and len(reply.next_key) == KEY_BYTES:
-        # The server numbers its keys one after another, in one byte.
-        keys.append(ServerKey((code.server_key_id + 1) % 256, reply.next_key))
+    if reply.next_key is not None:
+        # Unless the server says otherwise it numbers its keys one after another, in one byte.
+        following = (code.server_key_id + 1) % 256 if reply.next_key_id is None else reply.next_key_id
+        keys.append(ServerKey(following, reply.next_key))
     identity = TerminalIdentity(
         key=pair,
         server_keys=tuple(keys),

@@ -32,23 +32,26 @@ def uniform(random: Callable[[int], bytes]) -> float:
 
 
 class Numbering:
-    """Makes envelopes. `random(n)` gives n random bytes, `now_ms` the time of day in milliseconds."""
+    """Makes envelopes. `random(n)` gives n random bytes, `now_ms` the time of day in milliseconds.
+
+    `batch`: the open one, which new requests belong to.
+    """
 
     def __init__(
         self, *, random: Callable[[int], bytes], now_ms: Callable[[], int], last_stan: int = 0, batch: int = 1
     ) -> None:
         self._random = random
         self._now_ms = now_ms
-        self._batch = batch
+        self.batch = batch
         self.last_stan = last_stan
 
-    def envelope(self, txid: bytes | None = None) -> Envelope:
-        """The next request's, under a new txid unless one is given."""
+    def envelope(self, txid: bytes | None = None, *, batch: int | None = None) -> Envelope:
+        """The next request's, under a new txid and in the open batch unless others are given."""
         self.last_stan = (self.last_stan + 1) % STAN_COUNT
         now = self._now_ms()
         return Envelope(
             id=make_txid(now, self._random(10)) if txid is None else txid,
             stan=self.last_stan,
-            batch=self._batch,
+            batch=self.batch if batch is None else batch,
             at=now,
         )

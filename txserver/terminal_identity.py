@@ -33,7 +33,10 @@ class ServerKey:
 
 @dataclass(frozen=True, slots=True)
 class TerminalIdentity:
-    """`server_keys` holds the current key and, when the server told it, the next; `terminal` is a number."""
+    """`terminal` is a number. `server_keys`: the one in use and, when the server told another, the newest.
+
+    `next_key` is the terminal's own next pair, from before the server is told of it until a login with it.
+    """
 
     key: KeyPair = field(repr=False)
     server_keys: tuple[ServerKey, ...]
@@ -42,6 +45,7 @@ class TerminalIdentity:
     terminal: int
     merchant: str
     store: str
+    next_key: KeyPair | None = field(default=None, repr=False)
 
     def save(self, folder: Path) -> None:
         """Write the file, durable on return. IdentityError when the folder does not take it."""
@@ -55,6 +59,7 @@ class TerminalIdentity:
                 terminal=self.terminal,
                 merchant=self.merchant,
                 store=self.store,
+                next_private_key=None if self.next_key is None else self.next_key.private,
             ),
         )
 
@@ -74,10 +79,13 @@ class TerminalIdentity:
             terminal=stored.terminal,
             merchant=stored.merchant,
             store=stored.store,
+            next_key=(
+                None if stored.next_private_key is None else KeyPair.from_private(stored.next_private_key)
+            ),
         )
 
 
-class _Stored(msgspec.Struct, frozen=True, kw_only=True):
+class _Stored(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """identity.json; keys are base64."""
 
     private_key: bytes
@@ -87,6 +95,7 @@ class _Stored(msgspec.Struct, frozen=True, kw_only=True):
     terminal: int
     merchant: str
     store: str
+    next_private_key: bytes | None = None
 
 
 def write_private(path: Path, content: msgspec.Struct) -> None:

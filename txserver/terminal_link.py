@@ -1,199 +1,56 @@
 """The terminal's line to the server: one encrypted session after another, replies matched by their id.
 
 This part knows sessions and nothing of purchases; the rules part (terminal_rules, terminal) knows
-purchases and nothing of sessions. Three things pass between them: `online`, `ask` and `changed`.
+purchases and nothing of sessions. Between them pass `online`, `ask` and `changed`, and what the server
+says of itself: `on_login` and `on_notice`.
 """
 
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from math import inf
 from typing import TypeVar
 
 import trio
 
-from protocol.errors import LocalProtocolError, RemoteProtocolError
-from protocol.limits import IDLE_SECONDS, MAX_IN_FLIGHT
-from protocol.messages import (
-    Closing,
-    Echo,
-    EchoReply,
-    Login,
-    LoginReply,
-    Logout,
-    LogoutReply,
-    Message,
-    Reply,
-    Request,
-)
+from protocol.errors import RemoteProtocolError
+from protocol.messages import Closing, Login, LoginReply, Message, Notice, Reply, Request
 from protocol.noise import KeyPair
 from protocol.session import TerminalSession
 from txserver.terminal_envelope import Numbering, uniform
-from txserver.terminal_identity import TerminalIdentity
+from txserver.terminal_identity import ServerKey
+from txserver.terminal_keys import TerminalKeys
 from txserver.terminal_rules import REPLY_S, backoff_s
+from txserver.terminal_session import LiveSession, NoAnswer, shake_hands
 
-__all__ = ["Connect", "NoAnswer", "Trouble", "TerminalLink", "shake_hands"]
+__all__ = ["Connect", "TerminalLink", "Trouble"]
 
 SESSION_S = 23 * 3600.0
 """A session is made anew before the server ends it at 24 h, when nothing is under way."""
 
-RECEIVE_BYTES = 4096
-"""One read takes a whole frame of the usual kind."""
+UNWELCOME = {
+    "replaced": "another device uses this terminal's key",
+    "revoked": "the operator has revoked this terminal",
+}
+"""Reasons of a Closing that a person has to look at."""
 
-ECHOES_PER_IDLE_TIME = 3
-"""Two echoes may be lost before the server takes the terminal for gone."""
-
-AFTER_REPLACEMENT = 6
-"""Another device came with our key: begin with a long pause, or the two throw each other out for ever."""
+WHEN_UNWELCOME = 6
+"""Failures that such a closing counts as: begin with a long pause, or two devices with the same key throw
+each other out for ever."""
 
 Connect = Callable[[], Awaitable[trio.abc.Stream]]
 R = TypeVar("R", bound=Reply)
-
-
-class NoAnswer(Exception):
-    """No reply came to a request that may have left: its outcome is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """Why the terminal was last without a session.
 
-    `kind`: unreachable, silent, closed, refused, protocol or replaced; `detail` is for people.
+    `kind`: unreachable, silent, closed, refused, protocol, replaced or revoked; `detail` is for people.
     """
 
     kind: str
     detail: str
-
-
-async def shake_hands(stream: trio.abc.Stream, session: TerminalSession) -> list[Message]:
-    """Run the handshake until the first messages arrive: the reply to Login or Enrol and what follows it.
-
-    RemoteProtocolError("closed") when the server closes, whichever of our calls notices it first.
-    """
-    try:
-        await stream.send_all(session.start())
-        while data := await stream.receive_some(RECEIVE_BYTES):
-            messages = session.receive_data(bytes(data))
-            answer = session.data_to_send()
-            if answer:
-                await stream.send_all(answer)
-            if messages:
-                return messages
-    except trio.BrokenResourceError:
-        pass
-    raise RemoteProtocolError("closed")
-
-
-class _Waiter:
-    """A request under way. `reply` stays None when the session ends first."""
-
-    def __init__(self) -> None:
-        self.done = trio.Event()
-        self.reply: Reply | None = None
-
-
-class _Session:
-    """An established session over one stream. It ends once, with `end`."""
-
-    def __init__(self, stream: trio.abc.Stream, protocol: TerminalSession, hello: LoginReply) -> None:
-        self.hello = hello
-        self.over = False
-        self.answered = False
-        self.silent = False
-        self.window = trio.CapacityLimiter(MAX_IN_FLIGHT)
-        self.last_sent = trio.current_time()
-        self.scope = trio.CancelScope()
-        self._stream = stream
-        self._protocol = protocol
-        self._writing = trio.Lock()
-        self._said_goodbye = False
-        self._waiters: dict[bytes, _Waiter] = {}
-
-    def end(self) -> None:
-        """The session is over: whoever waits learns that no reply comes."""
-        self.over = True
-        self.scope.cancel()
-        for waiter in self._waiters.values():
-            waiter.done.set()
-
-    async def exchange(self, message: Request, kind: type[R]) -> R:
-        """The reply to a message. NoAnswer when it is late (then the session ends), or the session ended."""
-        if message.id in self._waiters:
-            raise LocalProtocolError("the same id is under way twice")
-        waiter = self._waiters[message.id] = _Waiter()
-        try:
-            with trio.move_on_after(REPLY_S):
-                await self._send(message)
-                await waiter.done.wait()
-        finally:
-            del self._waiters[message.id]
-        if not isinstance(waiter.reply, kind):
-            self.silent = self.silent or not waiter.done.is_set()
-            self.end()
-            raise NoAnswer
-        return waiter.reply
-
-    async def _send(self, message: Message) -> None:
-        async with self._writing:
-            if self.over or self._said_goodbye:
-                raise NoAnswer
-            self._said_goodbye = isinstance(message, Logout)
-            data = self._protocol.send(message)
-            try:
-                await self._stream.send_all(data)
-            except (trio.BrokenResourceError, trio.ClosedResourceError, OSError):
-                self.end()
-                raise NoAnswer from None
-            except BaseException:
-                # Cancelled in the middle: nobody knows how much was sent, so nothing may follow it.
-                self.end()
-                raise
-            self.last_sent = trio.current_time()
-
-    def deliver(self, messages: list[Message]) -> Closing | None:
-        """Give each reply to who waits for it; one that nobody waits for any more is let go."""
-        for message in messages:
-            if isinstance(message, Closing):
-                return message
-            if not isinstance(message, Reply):
-                raise RemoteProtocolError("not_a_reply")
-            self.answered = True
-            waiter = self._waiters.get(message.id)
-            if waiter is not None:
-                waiter.reply = message
-                waiter.done.set()
-        return None
-
-    async def read(self) -> Closing | None:
-        """Read until the server closes: with a Closing message, or without (None)."""
-        while True:
-            data = await self._stream.receive_some(RECEIVE_BYTES)
-            if not data:
-                return None
-            closing = self.deliver(self._protocol.receive_data(bytes(data)))
-            if closing is not None:
-                return closing
-
-    async def echo(self, numbering: Numbering) -> None:
-        """Prove life whenever nothing was sent for a third of the idle time, until the session ends."""
-        idle_s = self.hello.idle_s if self.hello.idle_s > 0 else IDLE_SECONDS
-        pause = idle_s / ECHOES_PER_IDLE_TIME
-        try:
-            while True:
-                await trio.sleep_until(self.last_sent + pause)
-                if trio.current_time() >= self.last_sent + pause:
-                    await self.exchange(Echo(**numbering.envelope()), EchoReply)
-        except NoAnswer:
-            return
-
-    async def take_leave(self, numbering: Numbering) -> None:
-        """Let what is under way finish, say Logout, end."""
-        with trio.move_on_after(REPLY_S):
-            for _ in range(MAX_IN_FLIGHT):
-                await self.window.acquire_on_behalf_of(object())
-            with suppress(NoAnswer):
-                await self.exchange(Logout(**numbering.envelope()), LogoutReply)
-        self.end()
 
 
 class TerminalLink:
@@ -201,26 +58,27 @@ class TerminalLink:
 
     def __init__(
         self,
-        identity: TerminalIdentity,
+        keys: TerminalKeys,
         *,
         connect: Connect,
         random: Callable[[int], bytes],
         numbering: Numbering,
         software: str,
     ) -> None:
-        self._identity = identity
+        self._keys = keys
         self._connect = connect
         self._random = random
         self._numbering = numbering
         self._software = software
-        self._session: _Session | None = None
+        self._session: LiveSession | None = None
         self._up = trio.Event()
         self._failures = 0
-        self._server_key = 0
         self._leaving = False
         self.hello: LoginReply | None = None
         self.trouble: Trouble | None = None
         self.changed: Callable[[], None] = lambda: None
+        self.on_login: Callable[[LoginReply], None] = lambda reply: None
+        self.on_notice: Callable[[Notice], None] = lambda notice: None
 
     @property
     def online(self) -> bool:
@@ -261,7 +119,7 @@ class TerminalLink:
         if session is not None:
             await session.take_leave(self._numbering)
 
-    def _set(self, session: _Session | None) -> None:
+    def _set(self, session: LiveSession | None) -> None:
         self._session = session
         if session is not None:
             self._up.set()
@@ -282,40 +140,48 @@ class TerminalLink:
         except (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
             self.trouble = Trouble("unreachable", str(error) or type(error).__name__)
         except RemoteProtocolError as error:
-            self.trouble = Trouble("closed" if error.reason == "closed" else "protocol", error.reason)
+            self._closed_or_worse(error.reason)
         finally:
             if stream is not None:
                 await trio.aclose_forcefully(stream)
 
-    async def _log_in(self, stream: trio.abc.Stream) -> tuple[_Session, list[Message]] | None:
+    async def _log_in(self, stream: trio.abc.Stream) -> tuple[LiveSession, list[Message]] | None:
         """The session and what arrived behind its LoginReply; None when the server refused the login."""
-        keys = self._identity.server_keys
-        key = keys[self._server_key % len(keys)]
-        # The next attempt takes the next key, unless this one succeeds: the server may have rotated its own.
-        self._server_key += 1
+        own, server = self._keys.own(), self._keys.server()
         login = Login(
             **self._numbering.envelope(), software=self._software, last_stan=self._numbering.last_stan
         )
         protocol = TerminalSession(
-            static=self._identity.key,
+            static=own,
             ephemeral=KeyPair.from_private(self._random(32)),
-            server_key=key.public,
-            server_key_id=key.id,
+            server_key=server.public,
+            server_key_id=server.id,
             hello=login,
         )
-        first, *rest = await shake_hands(stream, protocol)
-        self._server_key -= 1
+        try:
+            first, *rest = await shake_hands(stream, protocol)
+        except BaseException as error:
+            closed = isinstance(error, RemoteProtocolError) and error.reason == "closed"
+            self._keys.failed(server_proved=protocol.established, closed=closed)
+            raise
         if isinstance(first, Closing):
-            self.trouble = Trouble("closed", first.reason)
+            self._closing(first.reason)
             return None
         if not isinstance(first, LoginReply) or first.id != login.id:
             raise RemoteProtocolError("not_a_login_reply")
         if first.code != 0:
             self.trouble = Trouble("refused", f"{first.code} {first.text}")
             return None
-        return _Session(stream, protocol, first), rest
+        self._keys.logged_in(own, server, first)
+        self.on_login(first)
+        return LiveSession(stream, protocol, first, partial(self._heard, server)), rest
 
-    async def _serve(self, session: _Session, rest: list[Message]) -> None:
+    def _heard(self, server: ServerKey, notice: Notice) -> None:
+        self._keys.heard(server, notice)
+        self.on_notice(notice)
+        self.changed()
+
+    async def _serve(self, session: LiveSession, rest: list[Message]) -> None:
         """Until the session ends, whichever side ends it."""
         self.hello = session.hello
         self.trouble = None
@@ -334,15 +200,27 @@ class TerminalLink:
                 self._set(None)
         if session.answered:
             self._failures = 0
-        if closing is not None and closing.reason == "replaced":
-            self._failures = max(self._failures, AFTER_REPLACEMENT)
-            self.trouble = Trouble("replaced", "another device uses this terminal's key")
-        elif closing is not None:
-            self.trouble = Trouble("closed", closing.reason)
+        if closing is not None:
+            self._closing(closing.reason)
         elif session.silent:
             self.trouble = Trouble("silent", f"no reply in {REPLY_S:.0f} s")
 
-    async def _read(self, session: _Session, rest: list[Message]) -> Closing | None:
+    def _closing(self, reason: str) -> None:
+        """The server said why it closes."""
+        if reason in UNWELCOME:
+            self._failures = max(self._failures, WHEN_UNWELCOME)
+            self.trouble = Trouble(reason, UNWELCOME[reason])
+        else:
+            self.trouble = Trouble("closed", reason)
+
+    def _closed_or_worse(self, fault: str) -> None:
+        """The session ended with a fault. A revoked key is closed without a word: why is known already."""
+        if fault != "closed":
+            self.trouble = Trouble("protocol", fault)
+        elif self.trouble is None or self.trouble.kind != "revoked":
+            self.trouble = Trouble("closed", fault)
+
+    async def _read(self, session: LiveSession, rest: list[Message]) -> Closing | None:
         # Inside a nursery faults would come out in a group, so they become the link's trouble here.
         try:
             return session.deliver(rest) or await session.read()
@@ -352,7 +230,7 @@ class TerminalLink:
             self.trouble = Trouble("protocol", error.reason)
         return None
 
-    async def _retire(self, session: _Session) -> None:
+    async def _retire(self, session: LiveSession) -> None:
         await trio.sleep(SESSION_S)
         if self._session is session:
             self._set(None)

@@ -139,6 +139,7 @@ def test_a_house_opens_again_with_its_keys_and_a_code_that_is_not_used_up(folder
         first = welcome(house)
         assert check_debit(house)["debit"] == "approved"
     assert "pos enrol TSRE1" in first
+    assert "pos shop --world var/shop.json" in first
     assert f"http://127.0.0.2:{settings['TESSERA_HEALTH_PORT']}/health" in first
     assert (secrets / "card.key").exists()
     assert not (folder / "secrets").exists()

@@ -43,6 +43,8 @@ class Counter:
     dial: Dial
     answers: deque[str] = field(default_factory=deque)
     pin: str | None = None
+    new_pin: str | None = None
+    reset_code: str | None = None
     language: str = "en"
     questions: list[tuple[str, bool]] = field(default_factory=list)
     paper: io.StringIO = field(default_factory=io.StringIO)
@@ -68,6 +70,8 @@ class Counter:
             voice=Console(file=self.voice, width=120, highlight=False, markup=False),
             ask=self._ask if asked else None,
             pin=self.pin,
+            new_pin=self.new_pin,
+            reset_code=self.reset_code,
         )
 
     async def command(self, *arguments: str) -> int:
@@ -86,6 +90,11 @@ class Counter:
     async def screen(self, *answers: str) -> int:
         self.answers.extend(answers)
         return await show(self.desk())
+
+
+def undone(peer: Peer) -> set[bytes]:
+    """The txids that the peer's books have taken back."""
+    return {txid for txid, row in peer.books.rows.items() if row.undone}
 
 
 def create_counter(peer: Peer, folder: Path, *, enrolled: bool = True, **fields: Any) -> Counter:

@@ -1,14 +1,13 @@
-"""The other end of a terminal, scripted: a real ServerSession over memory streams, and a book of three sets.
+"""The other end of a terminal, scripted: a real ServerSession over memory streams, and books in a dictionary.
 
 What it does to each connection and to each request is a list of faults that the test writes down.
 """
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import TypedDict
+from typing import Any
 
 import trio
 import trio.testing
@@ -27,27 +26,30 @@ from protocol.messages import (
     EchoReply,
     Enrol,
     EnrolReply,
+    KeyChange,
+    KeyChangeReply,
     Login,
     LoginReply,
     Logout,
     LogoutReply,
     Message,
-    Redeem,
-    RedeemReply,
+    Notice,
     Reply,
     Request,
-    ReversalAdvice,
-    ReversalAdviceReply,
-    TransactionStatus,
-    TransactionStatusReply,
+    message_type_of,
 )
 from protocol.noise import KeyPair
 from protocol.session import ServerSession
+from tests.txserver.terminal_books import NOW_MS, Books, ReplyEnvelope, envelope
 from txserver.terminal import Terminal
 from txserver.terminal_identity import ServerKey, TerminalIdentity
 from txserver.terminal_store import PurchaseStore
 
-NOW_MS = 1_800_000_000_000
+__all__ = [
+    "CARD", "ENROLMENT_SECRET", "NOW_MS", "PIN", "SERVER_KEY", "TERMINAL_KEY", "Books", "Door", "Entropy",
+    "Fault", "Peer", "ReplyEnvelope", "create_identity", "create_terminal", "envelope",
+]  # fmt: skip
+
 SERVER_KEY = KeyPair.from_private(bytes([1] * 32))
 TERMINAL_KEY = KeyPair.from_private(bytes([2] * 32))
 ENROLMENT_SECRET = bytes([3] * 32)
@@ -74,35 +76,10 @@ class Door(Enum):
     OPEN = "all goes well"
     REFUSED = "nobody listens"
     CUT_AT_ONCE = "closed before frame 1 is answered"
-    CUT_AFTER_HANDSHAKE = "closed before Login is answered"
+    CUT_AFTER_HANDSHAKE = "closed before Login is taken in"
+    CUT_AFTER_LOGIN = "closed when Login is taken in, before it is answered"
     SILENT = "accepted, and nothing more"
     GARBAGE = "something else answers"
-
-
-@dataclass
-class Books:
-    """What the server has recorded, by the server rules: once, and never after a tombstone."""
-
-    charged: set[bytes] = field(default_factory=set)
-    undone: set[bytes] = field(default_factory=set)
-    times: int = 0
-    approve: bool = True
-
-    def redeem(self, request: Redeem) -> tuple[int, bool]:
-        """(code, recorded)"""
-        if request.id in self.charged:
-            return 0, True
-        if request.id in self.undone:
-            return 3009, False
-        if not self.approve:
-            return 1016, False
-        self.times += 1
-        self.charged.add(request.id)
-        return 0, False
-
-    def owed(self) -> set[bytes]:
-        """The purchases that cost the member something."""
-        return self.charged - self.undone
 
 
 class Peer:
@@ -119,6 +96,15 @@ class Peer:
         self.login_code = 0
         self.enrol_code = 0
         self.remote_keys: list[bytes | None] = []
+        self.login_more: dict[str, Any] = {}
+        self.enrol_more: dict[str, Any] = {}
+        self.server_keys = {1: SERVER_KEY}
+        # The terminal's key and its next; None lets any key in.
+        self.terminal_key: bytes | None = None
+        self.next_terminal_key: bytes | None = None
+        self.key_code = 0
+        self.change_key = False
+        self.notice_at_login: Notice | None = None
         self.services: list[CatalogueItem] = []
         self.catalogue_version = 7
         self._nursery = nursery
@@ -139,16 +125,17 @@ class Peer:
         self._nursery.start_soon(self._serve, far, door)
         return near
 
-    async def say(self, message: Closing) -> None:
+    async def say(self, message: Closing | Notice) -> None:
         """Something unasked, on the present line."""
         assert self._line is not None
         session, stream = self._line
         await self._send(session, stream, message)
-        await stream.aclose()
+        if isinstance(message, Closing):
+            await stream.aclose()
 
     async def _serve(self, stream: trio.abc.Stream, door: Door) -> None:
         session = ServerSession(
-            keys={1: SERVER_KEY},
+            keys=self.server_keys,
             ephemeral=KeyPair.from_private(bytes([self.connections % 250 + 4] * 32)),
             enrolment_secret=lambda _: ENROLMENT_SECRET,
         )
@@ -174,10 +161,18 @@ class Peer:
                 assert isinstance(message, Request)
                 if isinstance(message, Login | Enrol):
                     self.remote_keys.append(session.remote_key)
-                    if door is Door.CUT_AFTER_HANDSHAKE:
+                    if door is Door.CUT_AFTER_HANDSHAKE or not self._lets_in(session.remote_key):
+                        return
+                    if door is Door.CUT_AFTER_LOGIN:
                         return
                 if not await self._handle(session, stream, message):
                     return
+
+    def _lets_in(self, key: bytes | None) -> bool:
+        """The first handshake with the next key ends the present one's time."""
+        if self.terminal_key is not None and key is not None and key == self.next_terminal_key:
+            self.terminal_key, self.next_terminal_key = key, None
+        return self.terminal_key in (None, key)
 
     async def _handle(self, session: ServerSession, stream: trio.abc.Stream, request: Request) -> bool:
         """False when the line is cut."""
@@ -204,6 +199,8 @@ class Peer:
         if fault is Fault.WRONG_REPLY:
             reply = EchoReply(**envelope(request))
         await self._send(session, stream, reply)
+        if isinstance(request, Login) and self.notice_at_login is not None:
+            await self._send(session, stream, self.notice_at_login)
         return not isinstance(request, Logout)
 
     async def _send(self, session: ServerSession, stream: trio.abc.Stream, message: Message) -> None:
@@ -219,14 +216,10 @@ class Peer:
 
     @staticmethod
     def refuse(request: Request, code: int) -> Reply:
-        kinds: dict[type[Request], type[Reply]] = {
-            Redeem: RedeemReply,
-            ReversalAdvice: ReversalAdviceReply,
-            TransactionStatus: TransactionStatusReply,
-            BalanceInquiry: BalanceInquiryReply,
-            ConsumptionInquiry: ConsumptionInquiryReply,
-        }
-        return kinds[type(request)](**envelope(request, code))
+        kind = message_type_of(type(request).type | 0x80)
+        assert kind is not None
+        assert issubclass(kind, Reply)
+        return kind(**envelope(request, code))
 
     def reply_to(self, request: Request) -> Reply:
         """Book a request and say so."""
@@ -240,6 +233,8 @@ class Peer:
                     store="North Gate",
                     catalogue=self.catalogue_version,
                     idle_s=self.idle_s,
+                    change_key=self.change_key,
+                    **self.login_more,
                 )
             case Enrol():
                 return EnrolReply(
@@ -248,23 +243,16 @@ class Peer:
                     merchant="Blue Car Wash",
                     store="North Gate",
                     next_key=bytes([9] * 32),
+                    **self.enrol_more,
                 )
             case Logout():
                 return LogoutReply(**envelope(request))
             case Echo():
                 return EchoReply(**envelope(request))
-            case Redeem():
-                code, recorded = self.books.redeem(request)
-                points = 30 if code == 0 else 0
-                approval = "A1B2C3" if code == 0 else None
-                return RedeemReply(
-                    **envelope(request, code), recorded=recorded, approval=approval, points=points, balance=70
-                )
-            case ReversalAdvice():
-                self.books.undone.add(request.original)
-                return ReversalAdviceReply(**envelope(request), outcome="reversed", points=30, balance=100)
-            case TransactionStatus():
-                return self._status(request)
+            case KeyChange():
+                if self.key_code == 0:
+                    self.next_terminal_key, self.change_key = request.key, False
+                return KeyChangeReply(**envelope(request, self.key_code))
             case BalanceInquiry():
                 return BalanceInquiryReply(**envelope(request), balance=100, held=0)
             case ConsumptionInquiry():
@@ -272,21 +260,7 @@ class Peer:
             case Catalogue():
                 return self._page(request)
             case _:
-                raise AssertionError(request)
-
-    def _status(self, request: TransactionStatus) -> Reply:
-        if request.original in self.books.charged:
-            return TransactionStatusReply(
-                **envelope(request),
-                original_code=0,
-                approval="A1B2C3",
-                points=30,
-                balance=70,
-                reversed=request.original in self.books.undone,
-            )
-        if request.fence:
-            self.books.undone.add(request.original)
-        return TransactionStatusReply(**envelope(request, 3010))
+                return self.books.answer(request)
 
     def _page(self, request: Catalogue) -> Reply:
         if request.held == self.catalogue_version:
@@ -295,26 +269,6 @@ class Peer:
         return CatalogueReply(
             **envelope(request), version=self.catalogue_version, services=rest[:2], more=len(rest) > 2
         )
-
-
-class ReplyEnvelope(TypedDict):
-    """The common fields of a reply."""
-
-    id: bytes
-    code: int
-    text: str
-    server_at: int
-    business_date: str
-
-
-def envelope(request: Request, code: int = 0) -> ReplyEnvelope:
-    return ReplyEnvelope(
-        id=request.id,
-        code=code,
-        text="Approved" if code == 0 else "Refused",
-        server_at=NOW_MS,
-        business_date="2027-01-15",
-    )
 
 
 class Entropy:
@@ -342,14 +296,22 @@ def create_identity() -> TerminalIdentity:
     )
 
 
-def create_terminal(peer: Peer, store: PurchaseStore | Path | None = None, *, run: int = 0) -> Terminal:
+def create_terminal(
+    peer: Peer,
+    store: PurchaseStore | Path | None = None,
+    *,
+    run: int = 0,
+    identity: TerminalIdentity | None = None,
+    keep_identity: Callable[[TerminalIdentity], None] | None = None,
+) -> Terminal:
     """A terminal at the peer; `run` makes the random bytes of a later start differ."""
     if not isinstance(store, PurchaseStore):
         store = PurchaseStore(store)
     return Terminal(
-        create_identity(),
+        identity or create_identity(),
         store,
         connect=peer.connect,
         random=Entropy(run * 1000),
         now_ms=lambda: NOW_MS + int(trio.current_time() * 1000) % 1_000_000,
+        keep_identity=keep_identity,
     )

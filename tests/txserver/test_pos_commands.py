@@ -10,10 +10,10 @@ import trio
 from trio.testing import MockClock
 
 from protocol.messages import BalanceInquiry, CatalogueItem, ConsumptionInquiry, Redeem, RedeemReply, Request
-from tests.txserver.pos_desk import Counter, create_code, create_counter, parse
+from tests.txserver.pos_desk import Counter, create_code, create_counter, parse, undone
 from tests.txserver.terminal_peer import CARD, PIN, Door, Fault, Peer, envelope
 from txserver import pos
-from txserver.terminal_rules import Purchase
+from txserver.terminal_operations import Purchase
 from txserver.terminal_store import PurchaseStore, StoreError
 
 REDEEM = ("redeem", "--card", CARD, "--service", "wash")
@@ -118,7 +118,7 @@ async def test_reverse_the_last_purchase(peer: Peer, counter: Counter) -> None:
     _, second = await counter.json(*REDEEM)
     code, facts = await counter.json("reverse", "last")
     assert (code, facts["outcome"], facts["txid"]) == (0, "reversed", second["txid"])
-    assert peer.books.undone == {bytes.fromhex(second["txid"].replace("-", ""))}
+    assert undone(peer) == {bytes.fromhex(second["txid"].replace("-", ""))}
     _, journal = await counter.json("journal")
     assert [one["state"] for one in journal["purchases"]] == ["reversed", "approved"]
 
@@ -133,12 +133,12 @@ async def test_the_last_purchase_stays_the_last_when_it_is_taken_back(peer: Peer
     assert counter.paper.getvalue() == before
     code, facts = await counter.json("reverse", "last")
     assert (code, facts) == (1, {"outcome": "refused", "txid": newer["txid"], "state": "reversed"})
-    assert len(peer.books.undone) == 1
+    assert len(undone(peer)) == 1
     # Whoever names a txid means it, and may say so twice.
     for txid in (newer["txid"], older["txid"]):
         code, facts = await counter.json("reverse", txid)
         assert (code, facts["outcome"]) == (0, "reversed")
-    assert len(peer.books.undone) == 2
+    assert len(undone(peer)) == 2
 
 
 async def test_the_last_purchase_may_be_one_that_was_refused(peer: Peer, counter: Counter) -> None:
@@ -147,7 +147,7 @@ async def test_the_last_purchase_may_be_one_that_was_refused(peer: Peer, counter
     await counter.command(*REDEEM)
     assert await counter.command("reverse", "last") == 1
     assert "spent nothing" in counter.voice.getvalue()
-    assert peer.books.undone == set()
+    assert undone(peer) == set()
 
 
 async def test_a_history_asks_for_its_pin(peer: Peer, counter: Counter) -> None:

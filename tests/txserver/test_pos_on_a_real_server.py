@@ -1,50 +1,18 @@
 """The emulated POS against the real server and a real PostgreSQL, from the enrolment code to the history."""
 
-import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from datetime import timedelta
+import sqlite3
 from pathlib import Path
 
 import trio
 from msgspec.structs import replace
 
-from ledger import terminals
-from ledger.database import Scope
-from protocol.credentials import enrolment_code
-from protocol.noise import KeyPair
-from protocol.session import Enrolment
 from tests.conftest import TestDatabase
-from tests.factories import NOW, PIN, create_keyring
+from tests.factories import PIN
 from tests.txserver.pos_desk import Counter
-from tests.txserver.server_house import OpenHouse, open_house, payload
-from txserver.terminal_rules import State
+from tests.txserver.pos_house import new_code, open_counter
+from tests.txserver.server_house import payload
+from txserver.terminal_operations import State
 from txserver.terminal_store import PurchaseStore
-
-SERVER_KEY = 1
-
-
-def new_code(house: OpenHouse) -> str:
-    """The enrolment code of a new terminal at the house's store."""
-    enrolment_id = os.urandom(16)
-    with house.books.database.transaction(Scope.everything()) as connection:
-        number = terminals.create_terminal(connection, store=house.books.house.store, kind="pos", name="POS")
-        terminals.create_enrolment(
-            connection, number, enrolment_id=enrolment_id, expires_at=NOW + timedelta(hours=1)
-        )
-    keyring = create_keyring()
-    server_key = KeyPair.from_private(keyring.server_keys[SERVER_KEY]).public
-    enrolment = Enrolment(enrolment_id, keyring.enrolment_secret(enrolment_id))
-    return enrolment_code(enrolment, server_key, SERVER_KEY, "127.0.0.1", house.server.port)
-
-
-@asynccontextmanager
-async def open_counter(urls: TestDatabase, folder: Path) -> AsyncIterator[tuple[OpenHouse, Counter]]:
-    """A server, and a POS that has enrolled at it."""
-    async with open_house(urls) as house:
-        counter = Counter(folder, trio.open_tcp_stream)
-        assert await counter.command("enrol", new_code(house)) == 0
-        yield house, counter
 
 
 async def test_a_debit_its_repeat_its_status_and_its_reversal(
@@ -93,10 +61,119 @@ async def test_balance_catalogue_and_the_screen(database_urls: TestDatabase, tmp
         assert (await counter.json("balance", "--card", card))[1]["balance"] == 1_000
         services = (await counter.json("catalogue"))[1]["services"]
         assert {service["code"] for service in services} == {"wash", "cinema"}
-        assert await counter.screen("2", card, "cinema", "250", PIN, "3", "4", PIN, "5", "", "y", "8") == 0
+        typed = ("2", card, "cinema", "250", PIN, "3", "4", PIN, "6", "1", "", "y", "8")
+        assert await counter.screen(*typed) == 0
         for word in ("APPROVED", "BALANCE", "HISTORY", "REVERSED"):
             assert word in counter.paper.getvalue()
         assert house.books.posted(holder) == 1_000
+
+
+async def test_a_job_from_its_hold_to_its_refund(database_urls: TestDatabase, tmp_path: Path) -> None:
+    async with open_counter(database_urls, tmp_path) as (house, counter):
+        holder = house.books.holder()
+        card = ("--card", payload(holder))
+        code, held = await counter.json("hold", *card, "--service", "wash", "--quantity", "3", "--pin", PIN)
+        assert (code, held["kind"], held["points"], held["balance"]) == (0, "hold", 360, 640)
+        assert held["expires_at"] > 0
+        assert (await counter.json("balance", *card))[1]["held"] == 360
+        code, taken = await counter.json("capture", "last", "240", "--reference", "J-7")
+        assert (code, taken["points"], taken["released"], taken["balance"]) == (0, 240, 120, 760)
+        assert (taken["about"], taken["service"]) == (held["txid"], "wash")
+        code, back = await counter.json("refund", "last", *card, "--amount", "40")
+        assert (code, back["points"], back["remaining"], back["balance"]) == (0, 40, 200, 800)
+        assert back["about"] == taken["txid"]
+        code, rest = await counter.json("refund", taken["txid"], *card)
+        assert (code, rest["points"], rest["remaining"]) == (0, 200, 0)
+        code, more = await counter.json("refund", taken["txid"], *card, "--amount", "1")
+        assert (code, more["code"]) == (1, 3019)
+        # What was refunded is not taken back as well.
+        code, undone = await counter.json("reverse", taken["txid"])
+        assert (code, undone["outcome"], undone["reversal"]) == (2, "disputed", "refunded")
+        assert house.books.posted(holder) == 1_000
+        code, day = await counter.json("day-end")
+        assert (code, day["outcome"], day["earlier"]) == (0, "balanced", [])
+        assert {total["kind"]: total["points"] for total in day["server"]} == {
+            "hold": 360, "capture": 240, "refund": 240,
+        }  # fmt: skip
+
+
+async def test_a_hold_that_is_released_or_taken_back(database_urls: TestDatabase, tmp_path: Path) -> None:
+    async with open_counter(database_urls, tmp_path) as (house, counter):
+        holder = house.books.holder()
+        hold = ("hold", "--card", payload(holder), "--service", "wash", "--pin", PIN)
+        _, held = await counter.json(*hold, "--minutes", "90")
+        code, released = await counter.json("release", held["txid"])
+        assert (code, released["points"], released["balance"]) == (0, 120, 1_000)
+        code, again = await counter.json("capture", held["txid"], "120")
+        assert (code, again["code"]) == (1, 3013)
+        assert await counter.command("release", "last") == 1
+        await counter.json(*hold)
+        code, undone = await counter.json("reverse", "last")
+        assert (code, undone["kind"], undone["outcome"], undone["balance"]) == (0, "hold", "reversed", 1_000)
+        assert (await counter.json("balance", "--card", payload(holder)))[1]["held"] == 0
+
+
+async def test_a_purchase_of_another_terminal_is_refunded(
+    database_urls: TestDatabase, tmp_path: Path
+) -> None:
+    async with open_counter(database_urls, tmp_path / "one") as (house, seller):
+        other = Counter(tmp_path / "two", trio.open_tcp_stream, starts=500)
+        await other.command("enrol", new_code(house.books, house.server.port))
+        holder = house.books.holder()
+        card = ("--card", payload(holder))
+        _, sold = await seller.json("redeem", *card, "--service", "wash", "--pin", PIN)
+        code, facts = await other.json("refund", sold["txid"], *card)
+        assert (code, facts["code"]) == (1, 3016)
+        refund = ("refund", sold["txid"], *card, "--terminal", str(sold["terminal"]))
+        code, facts = await other.json(*refund)
+        assert (code, facts["points"], facts["balance"]) == (0, 120, 1_000)
+
+
+async def test_a_pin_is_changed(database_urls: TestDatabase, tmp_path: Path) -> None:
+    async with open_counter(database_urls, tmp_path) as (house, counter):
+        holder = house.books.holder()
+        card = ("--card", payload(holder))
+        counter.new_pin = "111111"
+        code, facts = await counter.json("pin", *card, "--pin", PIN)
+        assert (code, facts["code"]) == (1, 3021)
+        counter.new_pin = "835206"
+        assert (await counter.json("pin", *card, "--pin", PIN))[0] == 0
+        redeem = ("redeem", *card, "--service", "wash")
+        assert (await counter.json(*redeem, "--pin", PIN))[1]["code"] == 1017
+        assert (await counter.json(*redeem, "--pin", "835206"))[0] == 0
+
+
+async def test_a_day_that_does_not_balance_names_what_differs(
+    database_urls: TestDatabase, tmp_path: Path
+) -> None:
+    """Two purchases, and a terminal whose record of one of them was lost."""
+    async with open_counter(database_urls, tmp_path) as (house, counter):
+        holder = house.books.holder()
+        redeem = ("redeem", "--card", payload(holder), "--service", "wash", "--pin", PIN)
+        await counter.json(*redeem)
+        _, lost = await counter.json(*redeem)
+        with sqlite3.connect(tmp_path / "purchases.sqlite3") as connection:
+            connection.execute(
+                "DELETE FROM purchase WHERE txid = ?", (bytes.fromhex(lost["txid"].replace("-", "")),)
+            )
+        connection.close()
+        counter.language = "zh"
+        assert await counter.command("day-end") == 1
+        paper = counter.paper.getvalue()
+        for word in ("日结：账目不符", lost["txid"], "本机没有记录"):
+            assert word in paper
+        assert (await counter.json("day-end"))[1]["outcome"] == "balanced"
+
+
+async def test_holds_and_the_day_on_the_screen(database_urls: TestDatabase, tmp_path: Path) -> None:
+    async with open_counter(database_urls, tmp_path) as (house, counter):
+        holder = house.books.holder()
+        hold = ("5", "1", payload(holder), "wash", "2", "", PIN)
+        assert await counter.screen(*hold, "5", "2", "1", "120", "y", "7", "5", "y", "8") == 0
+        for word in ("POINTS HELD", "Held until", "POINTS TAKEN", "Released", "DAY'S END: BALANCED"):
+            assert word in counter.paper.getvalue()
+        assert "1 open hold, ends in 23 h" in counter.voice.getvalue() or "24 h" in counter.voice.getvalue()
+        assert house.books.posted(holder) == 880
 
 
 async def test_a_purchase_left_unknown_is_settled_at_the_next_start(

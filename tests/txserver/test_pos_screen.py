@@ -8,12 +8,15 @@ import trio
 from trio.testing import MockClock
 
 from protocol.messages import CatalogueItem, ConsumptionInquiry, Redeem, ReversalAdvice
-from tests.txserver.pos_desk import Counter, create_code, create_counter
+from tests.txserver.pos_desk import Counter, create_code, create_counter, undone
 from tests.txserver.terminal_peer import CARD, PIN, Door, Fault, Peer, create_identity
 from txserver.receipt import txid_text
 from txserver.terminal_store import PurchaseStore
 
-SCAN, REDEEM, BALANCE, HISTORY, REVERSE, CATALOGUE, JOURNAL, QUIT = "12345678"
+SCAN, REDEEM, BALANCE, HISTORY, HOLDS, GIVE_BACK, MORE, QUIT = "12345678"
+HOLD, CAPTURE, RELEASE = ((HOLDS, number) for number in "123")
+REVERSE, REFUND = ((GIVE_BACK, number) for number in "12")
+CATALOGUE, JOURNAL, STATUS, CHANGE_PIN, DAY_END = ((MORE, number) for number in "12345")
 
 
 @pytest.fixture
@@ -67,8 +70,8 @@ async def test_redeeming_asks_for_what_is_missing(peer: Peer, counter: Counter) 
 
 async def test_every_other_choice(peer: Peer, counter: Counter) -> None:
     await counter.screen(
-        BALANCE, CARD, HISTORY, PIN, CATALOGUE, REDEEM, "2", "", "", JOURNAL,
-        REVERSE, "", "y", "0", "x", QUIT,
+        BALANCE, CARD, HISTORY, PIN, *CATALOGUE, REDEEM, "2", "", "", *JOURNAL,
+        *REVERSE, "", "y", "0", "x", QUIT,
     )  # fmt: skip
     for word in ("BALANCE", "HISTORY", "SERVICES", "PURCHASES", "REVERSED"):
         assert word in counter.paper.getvalue()
@@ -77,7 +80,7 @@ async def test_every_other_choice(peer: Peer, counter: Counter) -> None:
 
 
 async def test_nothing_is_taken_back_before_it_is_shown_and_agreed(peer: Peer, counter: Counter) -> None:
-    await counter.screen(REDEEM, CARD, "wash", "", "", REVERSE, "", "", REVERSE, "", "n", QUIT)
+    await counter.screen(REDEEM, CARD, "wash", "", "", *REVERSE, "", "", *REVERSE, "", "n", QUIT)
     assert peer.seen(ReversalAdvice) == []
     voice = counter.voice.getvalue()
     (request,) = peer.seen(Redeem)
@@ -99,21 +102,21 @@ async def test_the_last_purchase_stays_the_last_when_it_is_taken_back(peer: Peer
     """Twice Enter must not reach the purchase of the customer before."""
     await counter.screen(REDEEM, CARD, "wash", "", "", REDEEM, "wash", "", "", QUIT)
     older, newer = (request.id for request in peer.seen(Redeem))
-    await counter.screen(REVERSE, "", "y", REVERSE, "", QUIT)
-    assert peer.books.undone == {newer}
+    await counter.screen(*REVERSE, "", "y", *REVERSE, "", QUIT)
+    assert undone(peer) == {newer}
     voice = counter.voice.getvalue()
     assert f"The last purchase {txid_text(newer)} is already taken back" in voice
-    await counter.screen(REVERSE, txid_text(newer), REVERSE, txid_text(older), "YES", QUIT)
-    assert peer.books.undone == {older, newer}
+    await counter.screen(*REVERSE, txid_text(newer), *REVERSE, txid_text(older), "YES", QUIT)
+    assert undone(peer) == {older, newer}
     assert f"The purchase {txid_text(newer)} is already taken back" in counter.voice.getvalue()
 
 
 async def test_a_last_purchase_that_was_refused_is_not_passed_over(peer: Peer, counter: Counter) -> None:
     await counter.screen(REDEEM, CARD, "wash", "", "", QUIT)
     peer.books.approve = False
-    await counter.screen(REDEEM, CARD, "wash", "", "", REVERSE, "", QUIT)
+    await counter.screen(REDEEM, CARD, "wash", "", "", *REVERSE, "", QUIT)
     assert "spent nothing" in counter.voice.getvalue()
-    assert peer.books.undone == set()
+    assert undone(peer) == set()
 
 
 async def test_what_will_be_spent_is_shown_before_the_pin(
@@ -152,7 +155,7 @@ async def test_a_history_without_a_pin_is_not_asked_for(peer: Peer, counter: Cou
 
 
 async def test_a_fault_is_told_and_the_menu_comes_back(counter: Counter) -> None:
-    assert await counter.screen(SCAN, "not a card", REVERSE, "", REVERSE, "17", BALANCE, CARD, QUIT) == 0
+    assert await counter.screen(SCAN, "not a card", *REVERSE, "", *REVERSE, "17", BALANCE, CARD, QUIT) == 0
     voice = counter.voice.getvalue()
     for sentence in ("not a Tessera card", "no such purchase", "17 is not a txid"):
         assert sentence in voice

@@ -61,6 +61,7 @@ async def test_the_request_is_stored_before_the_first_byte(autojump_clock: MockC
         if isinstance(request, Redeem):
             purchase = store.find(request.id)
             assert purchase is not None
+            assert isinstance(purchase.request, Redeem)
             assert purchase.request.pin is None
             found.append(purchase.state)
 

@@ -36,6 +36,13 @@ async def test_a_device_becomes_a_terminal(nursery: trio.Nursery, tmp_path: Path
     assert not (tmp_path / "enrolment.json").exists()
 
 
+async def test_the_server_may_number_its_next_key_as_it_likes(nursery: trio.Nursery, tmp_path: Path) -> None:
+    peer = Peer(nursery)
+    peer.enrol_more = {"next_key_id": 9}
+    identity = await enrol_at(peer, tmp_path)
+    assert [key.id for key in identity.server_keys] == [1, 9]
+
+
 async def test_the_key_is_on_the_disk_before_the_first_byte(nursery: trio.Nursery, tmp_path: Path) -> None:
     peer = Peer(nursery)
 

@@ -170,11 +170,9 @@ async def test_a_session_closed_by_the_server_is_made_anew(
 async def test_the_next_server_key_is_tried_when_the_first_fails(
     autojump_clock: MockClock, peer: Peer
 ) -> None:
-    terminal = create_terminal(peer)
     old = ServerKey(8, bytes([11] * 32))
-    terminal._link._identity = dataclasses.replace(
-        create_identity(), server_keys=(old, ServerKey(1, SERVER_KEY.public))
-    )
+    identity = dataclasses.replace(create_identity(), server_keys=(old, ServerKey(1, SERVER_KEY.public)))
+    terminal = create_terminal(peer, identity=identity)
     async with open_terminal(terminal):
         await come_online(terminal)
         assert peer.connections == 2

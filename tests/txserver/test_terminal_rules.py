@@ -24,7 +24,7 @@ from txserver.terminal_rules import (
     begin,
     deadline,
     next_action,
-    reversals_first,
+    owed_first,
     undo,
 )
 
@@ -158,8 +158,8 @@ def test_reversals_go_out_first_then_the_unknown_of_an_earlier_run() -> None:
         purchase(3, State.OPEN, 3.0),
     )
     undecided = purchase(4, State.UNDECIDED, None)
-    assert reversals_first([undecided, asked, reversing, own]) == [reversing, asked, undecided]
-    assert reversals_first([purchase(5, State.APPROVED, None)]) == []
+    assert owed_first([undecided, asked, reversing, own]) == [reversing, asked, undecided]
+    assert owed_first([purchase(5, State.APPROVED, None)]) == []
 
 
 def test_backoff_doubles_from_half_a_second_to_thirty() -> None:
