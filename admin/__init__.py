@@ -1,5 +1,6 @@
 """The site: what staff of the operator, of enterprises and of merchants see in a browser."""
 
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
@@ -10,7 +11,22 @@ from flask_login import current_user
 from flask_wtf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from admin import access, assets, errors, health, language, login, preferences, security, transactions
+from admin import (
+    access,
+    assets,
+    cards,
+    day,
+    errors,
+    health,
+    language,
+    login,
+    points,
+    preferences,
+    rooms,
+    security,
+    terminals,
+    transactions,
+)
 from admin.settings import Settings, SettingsError
 from ledger.database import Database
 from ledger.keyring import Keyring
@@ -24,9 +40,24 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def create_app(settings: Settings, database: Database, *, clock: Callable[[], datetime] = _now) -> Flask:
-    """The site as a WSGI application. `clock` gives aware times."""
+BLUEPRINTS = (
+    login.blueprint, preferences.blueprint, transactions.blueprint, cards.blueprint, terminals.blueprint,
+    points.blueprint, day.blueprint, health.blueprint,
+)  # fmt: skip
+
+
+def create_app(
+    settings: Settings,
+    database: Database,
+    *,
+    clock: Callable[[], datetime] = _now,
+    random_bytes: Callable[[int], bytes] = os.urandom,
+) -> Flask:
+    """The site as a WSGI application. `clock` gives aware times, `random_bytes` what codes are made of."""
     app = Flask(__name__)
+    app.extensions |= {
+        "settings": settings, "database": database, "clock": clock, "random_bytes": random_bytes,
+    }  # fmt: skip
     app.config.update(
         SECRET_KEY=Keyring.load(settings.secrets).session_key,
         SESSION_COOKIE_NAME="__Host-session" if settings.secure else "session",
@@ -43,7 +74,7 @@ def create_app(settings: Settings, database: Database, *, clock: Callable[[], da
         app.config["TRUSTED_HOSTS"] = [str(urlsplit(settings.url).hostname)]
         app.wsgi_app = ProxyFix(app.wsgi_app)  # type: ignore[method-assign]
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.jinja_env.globals["current_user"] = current_user
+    app.jinja_env.globals |= {"current_user": current_user, "rooms_of": rooms.rooms_of}
     Bootstrap5(app)
     language.init_language(app, settings.time_zone)
     security.init_security(app, secure=settings.secure)
@@ -52,6 +83,6 @@ def create_app(settings: Settings, database: Database, *, clock: Callable[[], da
     app.before_request(access.guard)
     CSRFProtect(app)
     errors.init_errors(app)
-    for blueprint in (login.blueprint, preferences.blueprint, transactions.blueprint, health.blueprint):
+    for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     return app

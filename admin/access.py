@@ -12,11 +12,22 @@ from flask_login import current_user
 
 from ledger.staff import StaffProfile
 
-__all__ = ["PERMISSIONS", "PUBLIC", "SIGNED_IN", "Person", "guard", "permission_of", "requires"]
+__all__ = ["PERMISSIONS", "PUBLIC", "ROOMS", "SIGNED_IN", "Person", "guard", "permission_of", "requires"]
 
 PUBLIC = "public"
 SIGNED_IN = "signed_in"
-PERMISSIONS = frozenset({"transactions.view"})
+PERMISSIONS = frozenset({
+    "transactions.view", "cards.view", "cards.change", "terminals.view", "terminals.change", "points.view",
+    "day.view", "day.change",
+})  # fmt: skip
+
+# What there is for staff of each kind of tenant, whatever their role: a merchant has no cards and no members'
+# points, an enterprise no terminals, and the business day is the operator's.
+ROOMS = {
+    "operator": PERMISSIONS,
+    "enterprise": frozenset({"transactions.view", "cards.view", "cards.change", "points.view"}),
+    "merchant": frozenset({"transactions.view", "terminals.view", "terminals.change"}),
+}
 
 # Files that anyone may fetch; their views come from Flask and Bootstrap-Flask.
 FILES = {"static": PUBLIC, "bootstrap.static": PUBLIC}
@@ -33,7 +44,8 @@ class Person:
 
     def __init__(self, staff: StaffProfile) -> None:
         self.staff = staff
-        self.permissions = PERMISSIONS  # all staff may do everything until roles exist
+        # All staff may do everything that there is for them, until roles exist.
+        self.permissions = PERMISSIONS & ROOMS[staff.tenant_kind]
 
     def get_id(self) -> str:
         """What the session remembers: it ends when the password changes."""

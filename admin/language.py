@@ -2,16 +2,22 @@
 
 from datetime import date, datetime
 
+from babel.numbers import format_compact_decimal
 from flask import Flask, request
 from flask_babel import (
     Babel,
     format_date,
     format_datetime,
     format_number,
+    get_locale,
     to_user_timezone,
 )
+from flask_babel import gettext as babel_gettext
 
-__all__ = ["LANGUAGES", "LANGUAGE_COOKIE", "init_language", "language"]
+__all__ = [
+    "LANGUAGES", "LANGUAGE_COOKIE", "change", "day", "gettext", "init_language", "language", "minute",
+    "month", "month_year", "points", "short_day", "short_minute", "soon",
+]  # fmt: skip
 
 # What a language calls itself, and what HTML calls it (fonts and screen readers go by that).
 LANGUAGES = {"en": ("English", "en"), "zh": ("中文", "zh-CN")}
@@ -37,9 +43,25 @@ def init_language(app: Flask, time_zone: str) -> None:
     """Flask-Babel, the filters for times and numbers, and what templates ask about languages."""
     Babel(app, locale_selector=language, default_timezone=time_zone)
     app.jinja_env.filters.update(
-        points=points, change=change, clock=clock, day=day, short_day=short_day, moment=moment
+        points=points,
+        roughly=roughly,
+        change=change,
+        clock=clock,
+        day=day,
+        short_day=short_day,
+        moment=moment,
+        minute=minute,
+        short_minute=short_minute,
+        soon=soon,
+        month=month,
+        month_year=month_year,
     )
     app.context_processor(_for_templates)
+
+
+def gettext(words: str, **values: object) -> str:
+    """The words in the page's language, as Flask-Babel has them, and known to be text."""
+    return str(babel_gettext(words, **values))
 
 
 def _for_templates() -> dict[str, object]:
@@ -57,6 +79,11 @@ def _for_templates() -> dict[str, object]:
 def points(value: int) -> str:
     """12,345"""
     return str(format_number(value))
+
+
+def roughly(value: int) -> str:
+    """12K, or 1.2万: for the scale of a chart."""
+    return format_compact_decimal(value, fraction_digits=1, locale=get_locale())
 
 
 def change(value: int) -> str:
@@ -84,3 +111,29 @@ def short_day(value: date) -> str:
 def moment(value: datetime) -> str:
     """22 Nov 2026, 14:03:09, in the operator's time zone."""
     return f"{day(to_user_timezone(value).date())} {clock(value)}"
+
+
+def minute(value: datetime) -> str:
+    """22 Nov 2026, 14:03, in the operator's time zone: what happens by the minute, or lies far back."""
+    return f"{day(to_user_timezone(value).date())} {format_datetime(value, 'HH:mm')}"
+
+
+def short_minute(value: datetime) -> str:
+    """22 Nov 14:03: where the year stands beside it."""
+    return f"{short_day(to_user_timezone(value).date())} {format_datetime(value, 'HH:mm')}"
+
+
+def soon(value: datetime, now: datetime) -> str:
+    """14:03 today, else 23 Nov 14:03."""
+    there, here = to_user_timezone(value).date(), to_user_timezone(now).date()
+    return str(format_datetime(value, "HH:mm")) if there == here else short_minute(value)
+
+
+def month(value: date) -> str:
+    """Nov, or 11月"""
+    return str(format_date(value, "M月" if language() == "zh" else "MMM", rebase=False))
+
+
+def month_year(value: date) -> str:
+    """Nov 2026, or 2026年11月"""
+    return str(format_date(value, "y年M月" if language() == "zh" else "MMM y", rebase=False))

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from flask import Blueprint, Flask, current_app, redirect, render_template, request, session, url_for
+from flask import Blueprint, Flask, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import lazy_gettext as _l
 from flask_login import LoginManager, current_user, login_user, logout_user
@@ -11,6 +11,7 @@ from flask_wtf import FlaskForm
 from wtforms import HiddenField, PasswordField, StringField
 from wtforms.validators import InputRequired, Length
 
+from admin import current
 from admin.access import PUBLIC, SIGNED_IN, Person, requires
 from admin.addresses import safe_next
 from ledger.database import Database, Scope
@@ -40,8 +41,6 @@ def init_login(app: Flask, database: Database, clock: Callable[[], datetime]) ->
     # Its context processor would ask the database for the person on every page, error pages included.
     manager.init_app(app, add_context_processor=False)
     manager.session_protection = None  # a phone changes its address; the cookie is signed and ends by itself
-    app.extensions["clock"] = clock
-    app.extensions["database"] = database
 
     @manager.user_loader  # type: ignore[untyped-decorator]
     def load(session_id: str) -> Person | None:
@@ -70,9 +69,8 @@ def form() -> ResponseReturnValue:
     page = LoginForm(next=request.args.get("next", ""))
     if not page.validate_on_submit():
         return render_template("login/form.html", form=page, refused=False)
-    clock: Callable[[], datetime] = current_app.extensions["clock"]
-    now = clock()
-    staff = authenticate(current_app.extensions["database"], page.login.data, page.password.data, now=now)
+    now = current.now()
+    staff = authenticate(current.database(), page.login.data, page.password.data, now=now)
     if staff is None:
         return render_template("login/form.html", form=page, refused=True), 401
     session.clear()  # nothing from before the login stays: no fixed session, a new CSRF token

@@ -1,16 +1,16 @@
 """The live list of the latest transactions."""
 
-from typing import cast, get_args
+from datetime import datetime
+from typing import NamedTuple, cast, get_args
 
-from flask import Blueprint, abort, current_app, make_response, render_template, request
+from flask import Blueprint, abort, make_response, render_template, request
 from flask.typing import ResponseReturnValue
-from flask_babel import gettext as _
-from flask_login import current_user
 
+from admin import current
 from admin.access import requires
-from admin.language import language
+from admin.language import change, language, points, soon
+from admin.language import gettext as _
 from ledger.businessday import business_date
-from ledger.database import Database
 from ledger.reports import NO_BOUND, Outcome, TransactionLine, latest_transactions
 from protocol.codes import code_info
 
@@ -26,8 +26,7 @@ blueprint = Blueprint("transactions", __name__)
 def latest() -> ResponseReturnValue:
     """The page: newest first, or, with `before`, those older than that transaction."""
     outcome, before = _asked_outcome(), _asked_before()
-    database: Database = current_app.extensions["database"]
-    with database.transaction(current_user.staff.scope) as connection:
+    with current.database().transaction(current.scope()) as connection:
         lines = latest_transactions(connection, outcome=outcome, before=before, limit=PAGE_ROWS + 1)
         open_day = business_date(connection)
     return render_template(
@@ -37,6 +36,7 @@ def latest() -> ResponseReturnValue:
         before=before,
         outcome=outcome,
         business_date=open_day,
+        now=current.now(),
     )
 
 
@@ -49,10 +49,9 @@ def live() -> ResponseReturnValue:
     appear in the order of their ids, and a row changes when it is reversed.
     """
     outcome = _asked_outcome()
-    database: Database = current_app.extensions["database"]
-    with database.transaction(current_user.staff.scope) as connection:
+    with current.database().transaction(current.scope()) as connection:
         lines = latest_transactions(connection, outcome=outcome, limit=PAGE_ROWS + 1)
-    rows = render_template("transactions/rows.html", lines=lines[:PAGE_ROWS])
+    rows = render_template("transactions/rows.html", lines=lines[:PAGE_ROWS], now=current.now())
     answer = make_response(rows)
     answer.headers["X-Older"] = "1" if len(lines) > PAGE_ROWS else "0"
     answer.add_etag()
@@ -75,23 +74,79 @@ def _asked_before() -> int | None:
     return int(asked)
 
 
+class Shown(NamedTuple):
+    """A cell: how it looks (a class of the stylesheet), its words, and what else there is to say."""
+
+    look: str
+    words: str
+    more: str | None = None
+
+
 @blueprint.app_template_filter("kind")
 def kind_name(kind: str) -> str:
     """The word for a kind of transaction, in the page's language."""
     names: dict[str, str] = {
         "redeem": _("Redeem"),
+        "hold": _("Hold"),
+        "capture": _("Capture"),
+        "release": _("Release"),
+        "lapse": _("Hold expired"),
+        "refund": _("Refund"),
         "reversal": _("Reversal"),
         "tombstone": _("Void"),
         "grant": _("Grant"),
+        "expiry": _("Expiry"),
+        "pin_change": _("PIN change"),
     }
     return names[kind]
 
 
-@blueprint.app_template_filter("reason")
-def refusal_reason(line: TransactionLine) -> str:
-    """Why a transaction was refused, in the words that its terminal got, in the page's language."""
-    info = code_info(line.code)
-    return info.text_zh if language() == "zh" else info.text
+@blueprint.app_template_filter("moved")
+def moved(line: TransactionLine) -> Shown:
+    """The points of a line: what came or went with its sign, what was only set aside without one."""
+    only_held = line.kind in {"hold", "release", "lapse"} or (line.kind == "reversal" and not line.undoes)
+    if only_held and line.points:
+        what = _("Reserved, not spent") if line.kind == "hold" else _("No longer reserved")
+        return Shown("aside", points(line.points), what)
+    if line.kind == "pin_change":
+        return Shown("none", "–")
+    look = "up" if line.change > 0 else "down" if line.change < 0 else "none"
+    return Shown(look, change(line.change))
+
+
+@blueprint.app_template_filter("standing")
+def standing(line: TransactionLine, now: datetime) -> Shown:
+    """What became of a transaction, as of now."""
+    if line.code != 0:
+        info = code_info(line.code)  # in the words that its terminal got
+        return Shown("refused", _("Refused"), info.text_zh if language() == "zh" else info.text)
+    held = line.hold_state(now)
+    if held is not None:
+        return _hold_standing(held, line, now)
+    if line.reversed:
+        return Shown("reversed", _("Reversed"))
+    if line.refunded >= line.points > 0:
+        return Shown("reversed", _("Refunded"))
+    if line.refunded:
+        part = _("%(part)s of %(whole)s", part=points(line.refunded), whole=points(line.points))
+        return Shown("reversed", _("Partly refunded"), part)
+    if line.kind in {"lapse", "expiry"}:  # nobody asked for these
+        return Shown("idle", _("Booked"))
+    return Shown("approved", _("Approved"))
+
+
+def _hold_standing(state: str, line: TransactionLine, now: datetime) -> Shown:
+    match state:
+        case "captured":
+            return Shown("approved", _("Captured"))
+        case "released":
+            return Shown("idle", _("Released"))
+        case "reversed":
+            return Shown("reversed", _("Reversed"))
+        case "expired":
+            return Shown("idle", _("Expired"))
+    until = _("until %(time)s", time=soon(line.held_until, now)) if line.held_until else None
+    return Shown("open", _("Open"), until)
 
 
 @blueprint.app_template_filter("service_name")

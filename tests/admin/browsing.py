@@ -1,5 +1,6 @@
 """What a person does in a browser, on Flask's test client."""
 
+import html
 import re
 
 from flask import Flask
@@ -7,7 +8,13 @@ from werkzeug.test import TestResponse
 
 from tests.admin.people import PASSWORD
 
-__all__ = ["Browser"]
+__all__ = ["Browser", "words"]
+
+
+def words(page: str) -> str:
+    """What a person reads of a page: no markup, single spaces."""
+    inside = page.partition('<main id="content"')[2] or page
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", inside)).split())
 
 
 class Browser:
@@ -31,6 +38,18 @@ class Browser:
         found = re.search(r'name="csrf_token" value="([^"]+)"', self.get("/nowhere").text)
         assert found, "the page has no form"
         return found[1]
+
+    def submit(self, path: str, **typed: str) -> TestResponse:
+        """Open the page of a form and send the form, with what it holds hidden and what was typed."""
+        return self.post(path, self.hidden(path) | typed)
+
+    def hidden(self, path: str) -> dict[str, str]:
+        """What the form of a page remembers: the mark of what it was made for."""
+        page = self.get(path)
+        assert page.status_code == 200, path
+        found = re.search(r'name="mark"[^>]* value="([^"]*)"', page.text)
+        assert found, "the page has no such form"
+        return {"mark": found[1]}
 
     def log_in(self, login: str, password: str = PASSWORD, *, next: str = "") -> TestResponse:  # noqa: A002
         return self.post("/login", {"login": login, "password": password, "next": next})

@@ -1,12 +1,14 @@
 """The site on a real database, with a small world in it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 from flask import Flask
+from sqlalchemy import Connection, text
 
 from admin import Settings, create_app
 from ledger.database import Database, Scope
@@ -15,6 +17,8 @@ from tests.admin.browsing import Browser
 from tests.admin.people import create_person
 from tests.conftest import TestDatabase
 from tests.factories import NOW, House, create_house
+
+Answer = TypeVar("Answer")
 
 
 @dataclass
@@ -42,6 +46,20 @@ class Site:
 
     def browser(self, *, language: str = "en") -> Browser:
         return Browser(self.app, language)
+
+    def signed_in(self, login: str, *, language: str = "en") -> Browser:
+        browser = self.browser(language=language)
+        assert browser.log_in(login).status_code == 303
+        return browser
+
+    def change(self, act: Callable[[Connection], Answer]) -> Answer:
+        """Do something behind the site's back, in a transaction that sees everything."""
+        with self.database.transaction(Scope.everything()) as connection:
+            return act(connection)
+
+    def ask(self, sql: str, **params: object) -> list[tuple[Any, ...]]:
+        """The rows of a question to the database."""
+        return self.change(lambda connection: [tuple(row) for row in connection.execute(text(sql), params)])
 
 
 @pytest.fixture(scope="session")

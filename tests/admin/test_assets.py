@@ -12,7 +12,7 @@ def test_the_first_page_is_light(site: Site) -> None:
     page = browser.get("/")
     total = len(page.data)
     files = re.findall(r'(?:src|href)="((?:/bootstrap)?/static/[^"]+)"', page.text)
-    assert len(set(files)) == 6
+    assert len(set(files)) == 7
     for path in set(files):
         answer = browser.get(path, Accept_Encoding="gzip")
         assert answer.status_code == 200

@@ -48,3 +48,32 @@ def test_numbers_and_days(site: Site) -> None:
         assert language.day(date(2026, 11, 2)) == "2026年11月2日"
         assert language.short_day(date(2026, 11, 2)) == "11月2日"
         assert language.moment(moment) == "2026年11月23日 00:30:05"
+
+
+def test_times_to_the_minute_and_months(site: Site) -> None:
+    moment, now = datetime(2026, 11, 22, 16, 30, 59, tzinfo=UTC), datetime(2026, 11, 22, 15, 59, tzinfo=UTC)
+    later, first = datetime(2026, 11, 23, 15, 59, tzinfo=UTC), date(2026, 11, 2)
+    with site.app.test_request_context(headers={"Accept-Language": "en"}):
+        assert language.minute(moment) == "23 Nov 2026 00:30"
+        assert language.short_minute(moment) == "23 Nov 00:30"
+        assert language.soon(moment, now) == "23 Nov 00:30"  # in Shanghai it is still the 22nd
+        assert language.soon(moment, later) == "00:30"
+        assert (language.month(first), language.month_year(first)) == (
+            "Nov",
+            "Nov 2026",
+        )
+        assert [language.roughly(value) for value in (0, 950, 40_000, 1_500_000)] == [
+            "0",
+            "950",
+            "40K",
+            "1.5M",
+        ]
+    with site.app.test_request_context(headers={"Accept-Language": "zh"}):
+        assert language.minute(moment) == "2026年11月23日 00:30"
+        assert language.short_minute(moment) == "11月23日 00:30"
+        assert (language.month(first), language.month_year(first)) == (
+            "11月",
+            "2026年11月",
+        )
+        assert [language.roughly(value) for value in (950, 12_000, 40_000)] == ["950", "1.2万", "4万"]
+        assert language.gettext("Type at most %(max)d characters.", max=5) == "最多输入 5 个字符。"

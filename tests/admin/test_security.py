@@ -7,7 +7,7 @@ from admin import Settings, create_app
 from tests.admin.browsing import Browser
 from tests.admin.conftest import Site
 
-PATHS = ["/login", "/", "/nowhere", "/health", "/static/site.css"]
+PATHS = ["/login", "/", "/nowhere", "/health", "/static/site.css", "/cards", "/terminals/1/revoke"]
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -42,7 +42,7 @@ def test_only_scripts_with_the_nonce_of_this_page_run(site: Site) -> None:
 def test_pages_have_no_inline_code_and_no_foreign_origin(site: Site) -> None:
     browser = site.browser()
     browser.log_in("operator")
-    for path in ("/", "/login", "/nowhere"):
+    for path in ("/", "/login", "/nowhere", "/cards", "/terminals", "/terminals/new", "/points", "/day"):
         page = browser.get(path).text
         assert not re.search(r"\son\w+=|\sstyle=|<style|javascript:", page)
         assert not re.search(r'(src|href|action)="(https?:)?//', page)

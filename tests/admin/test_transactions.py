@@ -8,7 +8,6 @@ from admin.transactions import PAGE_ROWS
 from ledger import books
 from ledger.database import Scope
 from ledger.postings import Request
-from tests.admin.browsing import Browser
 from tests.admin.conftest import Site
 from tests.factories import NOW, House, create_holder, create_redeem, create_reversal
 
@@ -25,12 +24,6 @@ def create_debits(site: Site, house: House, count: int) -> None:
     post(site, [create_redeem(house, holder) for _ in range(count)])
 
 
-def signed_in(site: Site, login: str, language: str = "en") -> Browser:
-    browser = site.browser(language=language)
-    assert browser.log_in(login).status_code == 303
-    return browser
-
-
 def rows(page: str) -> list[str]:
     """The text of each row of the list, cells separated by |."""
     found = re.findall(r'<tr role="row" data-id="\d+">(.*?)</tr>', page, re.DOTALL)
@@ -38,7 +31,7 @@ def rows(page: str) -> list[str]:
 
 
 def test_without_transactions_the_page_says_what_to_do(site: Site) -> None:
-    page = signed_in(site, "operator").get("/").text
+    page = site.signed_in("operator").get("/").text
     assert not rows(page)
     assert "Spend some points at a terminal" in page
     assert 'id="list" hidden' in page
@@ -55,11 +48,11 @@ def test_a_debit_is_shown_with_all_that_belongs_to_it(site: Site) -> None:
             {"id": site.house.terminal},
         ).one()
     post(site, [create_redeem(site.house, holder)])
-    debit, grant = rows(signed_in(site, "operator").get("/").text)
+    debit, grant = rows(site.signed_in("operator").get("/").text)
     tail = holder.card.number[-4:]
     cells = [
         "17:30:00 22 Nov",
-        "000002",
+        "000003",
         f"{merchant} Store 1",
         terminal,
         f"•••• {tail}",
@@ -69,19 +62,19 @@ def test_a_debit_is_shown_with_all_that_belongs_to_it(site: Site) -> None:
         "12,225",
     ]
     assert debit == "|".join([*cells, "Approved", ""])
-    assert grant.startswith("17:30:00 22 Nov|000001|–|Office|–|Grant|–|+12,345|")
+    assert grant.startswith("17:30:00 22 Nov|000002|–|Office|–|Grant|–|+12,345|")
 
 
 def test_the_page_is_chinese_for_who_reads_chinese(site: Site) -> None:
     with site.database.transaction(Scope.everything()) as connection:
         holder = create_holder(connection, site.house, points=100)
     post(site, [create_redeem(site.house, holder)])
-    page = signed_in(site, "operator", "zh-CN,zh;q=0.9").get("/").text
+    page = site.signed_in("operator", language="zh-CN,zh;q=0.9").get("/").text
     assert '<html lang="zh-CN">' in page
     assert "营业日 2026年11月22日" in page
     debit, grant = rows(page)
-    assert debit.startswith("17:30:00 11月22日|000002|")
-    assert debit.endswith("|兑换|服务 wash|0|100|已拒绝 积分不足|")
+    assert debit.startswith("17:30:00 11月22日|000003|")
+    assert debit.endswith("|消费|服务 wash|0|100|已拒绝 积分不足|")
     assert "|后台|–|发放|" in grant
 
 
@@ -89,7 +82,7 @@ def test_a_refusal_gives_its_reason(site: Site) -> None:
     with site.database.transaction(Scope.everything()) as connection:
         holder = create_holder(connection, site.house)
     post(site, [create_redeem(site.house, holder, pin="000000")])
-    refused = rows(signed_in(site, "operator").get("/").text)[0]
+    refused = rows(site.signed_in("operator").get("/").text)[0]
     assert refused.endswith("|Redeem|Wash|0|–|Refused Wrong PIN|")
 
 
@@ -99,7 +92,7 @@ def test_a_reversed_debit_and_its_reversal(site: Site) -> None:
     debit = create_redeem(site.house, holder)
     post(site, [debit])
     post(site, [create_reversal(debit)])
-    reversal, redeem, _grant = rows(signed_in(site, "operator").get("/").text)
+    reversal, redeem, _grant = rows(site.signed_in("operator").get("/").text)
     assert "|Reversal|" in reversal
     assert reversal.endswith("|+120|500|Approved|")
     assert redeem.endswith("|−120|380|Reversed|")
@@ -109,7 +102,7 @@ def test_a_tombstone_is_shown(site: Site) -> None:
     with site.database.transaction(Scope.everything()) as connection:
         holder = create_holder(connection, site.house, points=0)
     post(site, [create_reversal(create_redeem(site.house, holder))])
-    page = rows(signed_in(site, "operator").get("/").text)
+    page = rows(site.signed_in("operator").get("/").text)
     assert [row for row in page if "|Void|" in row and "Refused Undone before it arrived" in row]
 
 
@@ -117,7 +110,7 @@ def test_the_segments_choose_by_outcome_and_stand_in_the_address(site: Site) -> 
     with site.database.transaction(Scope.everything()) as connection:
         holder = create_holder(connection, site.house, points=200)
     post(site, [create_redeem(site.house, holder), create_redeem(site.house, holder)])
-    browser = signed_in(site, "operator")
+    browser = site.signed_in("operator")
     assert len(rows(browser.get("/").text)) == 3
     approved, refused = browser.get("/?outcome=approved").text, browser.get("/?outcome=refused").text
     assert len(rows(approved)) == 2
@@ -131,12 +124,12 @@ def test_the_segments_choose_by_outcome_and_stand_in_the_address(site: Site) -> 
     ["outcome=everything", "before=x", "before=0", "before=-1", "before=9223372036854775808", "before=１"],
 )
 def test_an_address_that_makes_no_sense_is_no_page(site: Site, query: str) -> None:
-    assert signed_in(site, "operator").get(f"/?{query}").status_code == 404
+    assert site.signed_in("operator").get(f"/?{query}").status_code == 404
 
 
 def test_older_transactions_are_reached_page_by_page(site: Site) -> None:
     create_debits(site, site.house, PAGE_ROWS + 4)  # and one grant
-    browser = signed_in(site, "operator")
+    browser = site.signed_in("operator")
     first = browser.get("/").text
     assert len(rows(first)) == PAGE_ROWS
     older = re.search(r'id="older" rel="next" href="([^"]+)"', first)
@@ -153,9 +146,9 @@ def test_older_transactions_are_reached_page_by_page(site: Site) -> None:
 def test_staff_see_their_own_tenant_and_nothing_else(site: Site) -> None:
     create_debits(site, site.house, 2)
     create_debits(site, site.other, 3)
-    counts = {login: len(rows(signed_in(site, login).get("/").text)) for login in ("operator", "enterprise")}
+    counts = {login: len(rows(site.signed_in(login).get("/").text)) for login in ("operator", "enterprise")}
     assert counts == {"operator": 7, "enterprise": 3}
-    merchant = signed_in(site, "merchant")
+    merchant = site.signed_in("merchant")
     assert len(rows(merchant.get("/").text)) == 2  # a grant is not the merchant's business
     live = rows(merchant.get("/transactions/live").text)
     assert len(live) == 2
@@ -164,14 +157,14 @@ def test_staff_see_their_own_tenant_and_nothing_else(site: Site) -> None:
 
 def test_the_enterprise_sees_which_shop_but_not_its_devices(site: Site) -> None:
     create_debits(site, site.house, 1)
-    debit = rows(signed_in(site, "enterprise").get("/").text)[0]
+    debit = rows(site.signed_in("enterprise").get("/").text)[0]
     assert "Store 1|#" in debit
     assert "POS" not in debit
 
 
 def test_the_live_list_changes_when_something_happened(site: Site) -> None:
     create_debits(site, site.house, 1)
-    browser = signed_in(site, "operator")
+    browser = site.signed_in("operator")
     first = browser.get("/transactions/live")
     assert rows(first.text) == rows(browser.get("/").text)
     assert first.headers["X-Older"] == "0"
@@ -188,7 +181,7 @@ def test_the_live_list_changes_when_something_happened(site: Site) -> None:
 
 def test_the_live_list_says_when_there_is_more(site: Site) -> None:
     create_debits(site, site.house, PAGE_ROWS)
-    assert signed_in(site, "operator").get("/transactions/live").headers["X-Older"] == "1"
+    assert site.signed_in("operator").get("/transactions/live").headers["X-Older"] == "1"
 
 
 def test_names_are_words_and_never_markup(site: Site) -> None:
@@ -197,7 +190,7 @@ def test_names_are_words_and_never_markup(site: Site) -> None:
         for table in ("organisation", "terminal", "service", "staff"):
             connection.execute(text(f"UPDATE {table} SET name = :name"), {"name": nasty})
     create_debits(site, site.house, 1)
-    browser = signed_in(site, "merchant")
+    browser = site.signed_in("merchant")
     for path in ("/", "/transactions/live"):
         page = browser.get(path).text
         assert "<script>alert" not in page

@@ -1,91 +1,10 @@
 """The site in a real browser: what only a browser can tell."""
 
-import os
-import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from playwright.sync_api import Page, expect
 
-import pytest
-from playwright.sync_api import ConsoleMessage, Page, expect, sync_playwright
+from tests.end_to_end.conftest import Shop, log_in, needs_chromium
 
-from ledger import books
-from ledger.database import Database, Scope
-from ledger.keyring import Keyring
-from tests.admin.people import PASSWORD, create_person
-from tests.admin.program import serving
-from tests.conftest import TestDatabase
-from tests.factories import NOW, Holder, House, create_holder, create_house, create_redeem
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-QUIET = ["--no-sandbox", "--disable-quic", "--disable-background-networking", "--disable-component-update"]
-
-# Where Chromium is installed on purpose, as in CI, a missing browser is a failure and no skip.
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None and os.environ.get("TESSERA_BROWSER_TESTS") != "must",
-    reason="there is no Chromium here: install it (Debian: chromium) to look with a browser",
-)
-
-
-@dataclass
-class Shop:
-    """A running site, and a shop that sells car washes."""
-
-    address: str
-    database: Database
-    house: House
-    holder: Holder
-
-    def wash(self, pin: str | None = "314159") -> None:
-        with self.database.transaction(Scope.everything()) as connection:
-            books.post(connection, [create_redeem(self.house, self.holder, pin=pin)], NOW)
-
-
-@pytest.fixture
-def shop(database_urls: TestDatabase, tmp_path: Path) -> Iterator[Shop]:
-    Keyring.create(tmp_path / "secrets", os.urandom)
-    database = Database(database_urls.site, pool_size=1)
-    with database.transaction(Scope.everything()) as connection:
-        house = create_house(connection)
-        holder = create_holder(connection, house, points=1_000)
-        create_person(connection, house.merchant, login="bo", name="Bo")
-    environment = {
-        "PATH": os.environ["PATH"],
-        "DATABASE_URL": database_urls.site,
-        "TESSERA_SECRETS": str(tmp_path / "secrets"),
-        "TESSERA_SITE_PORT": "0",
-    }
-    with serving(environment) as (_program, address):
-        yield Shop(address, database, house, holder)
-    database.close()
-
-
-@pytest.fixture
-def page(shop: Shop) -> Iterator[Page]:
-    """A page of a browser whose owner reads English and likes it light. Ends with an empty console."""
-    said: list[str] = []
-
-    def note(message: ConsoleMessage) -> None:
-        said.append(message.text)
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        context = browser.new_context(base_url=shop.address, locale="en-GB", color_scheme="light")
-        page = context.new_page()
-        page.on("console", note)
-        page.on("pageerror", lambda error: said.append(str(error)))
-        yield page
-        browser.close()
-    # A policy that blocks something of ours, a missing file, a fault in a script: all would be here.
-    assert said == []
-
-
-def log_in(page: Page) -> None:
-    page.goto("/")
-    page.get_by_label("Login").fill("bo")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="Transactions", exact=True)).to_be_visible()
+pytestmark = needs_chromium
 
 
 def ground(page: Page) -> str:
@@ -149,11 +68,11 @@ def test_everything_can_be_reached_with_the_keyboard(shop: Shop, page: Page) -> 
     log_in(page)
     expect(page.locator("#live")).to_contain_text("Live")
     reached = []
-    for _ in range(9):
+    for _ in range(10):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.innerText.trim().split('\\n')[0]"))
     assert reached[0] == "Skip to content"
-    for name in ("Tessera", "Transactions", "Live", "中文", "All", "Approved", "Refused"):
+    for name in ("Tessera", "Transactions", "Terminals", "Live", "中文", "All", "Approved", "Refused"):
         assert name in reached
     page.locator(".you summary").focus()
     page.keyboard.press("Enter")

@@ -1,0 +1,33 @@
+"""Bars: where they stand."""
+
+import pytest
+
+from admin.charts import HEIGHT, SMALLEST, bars
+
+
+def test_bars_stand_side_by_side_in_equal_shares() -> None:
+    chart = bars([1, 2, 3, 4])
+    assert [bar.middle for bar in chart.bars] == [12.5, 37.5, 62.5, 87.5]
+    assert len({bar.width for bar in chart.bars}) == 1
+    for left, right in zip(chart.bars, chart.bars[1:], strict=False):
+        assert left.x + left.width < right.x
+    assert chart.bars[-1].x + chart.bars[-1].width < 100
+
+
+def test_a_bar_is_as_high_as_its_share_of_the_scale() -> None:
+    chart = bars([0, 30, 40])
+    assert [bar.height for bar in chart.bars] == [0, HEIGHT * 0.75, HEIGHT]
+    assert all(bar.y + bar.height == HEIGHT for bar in chart.bars)
+    assert [(line.y, line.value) for line in chart.grid] == [(0, 40), (HEIGHT / 2, 20), (HEIGHT, 0)]
+
+
+def test_what_is_not_nothing_can_be_seen() -> None:
+    assert [bar.height for bar in bars([1, 10**9]).bars] == [SMALLEST, HEIGHT]
+
+
+@pytest.mark.parametrize(
+    ("highest", "top"), [(0, 2), (1, 2), (3, 4), (5, 6), (7, 10), (11, 20), (99, 100), (6_001, 10_000)]
+)
+def test_the_scale_ends_at_a_round_number_whose_half_is_one_too(highest: int, top: int) -> None:
+    grid = bars([highest]).grid
+    assert [line.value for line in grid] == [top, top // 2, 0]
