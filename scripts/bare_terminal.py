@@ -6,7 +6,7 @@ from typing import Any
 
 import trio
 
-from protocol.messages import Login, Reply, Request
+from protocol.messages import Closing, Login, Reply, Request
 from protocol.noise import KeyPair
 from protocol.session import TerminalSession
 
@@ -57,9 +57,10 @@ class BareTerminal:
             if pending:
                 await self.stream.send_all(pending)
             for message in messages:
-                if not isinstance(message, Reply):
-                    raise EOFError  # Closing
-                return message
+                if isinstance(message, Closing):
+                    raise EOFError
+                if isinstance(message, Reply):
+                    return message  # a Notice is nobody's answer
 
 
 def envelope() -> dict[str, Any]:

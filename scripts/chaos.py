@@ -2,9 +2,10 @@
 
     .venv/bin/python -m scripts.chaos [--seconds 60] [--terminals 16] [--seed N]
 
-A durable PostgreSQL in a throw-away folder, the server as a process, terminals that repeat each debit under
-its id until they get an answer. Meanwhile, in turn: kill -9 of PostgreSQL, kill -9 of the server, the end
-of all its database connections. Prints one JSON object; exit code 1 when a debit was lost or doubled.
+A durable PostgreSQL in a throw-away folder, the server as a process, terminals that spend, hold, capture,
+release, refund and reverse, and repeat each request under its id until they get an answer. Meanwhile, in
+turn: kill -9 of PostgreSQL, kill -9 of the server, the end of all its database connections. Prints one JSON
+object; exit code 1 when anything was lost or doubled.
 """
 
 import argparse
@@ -39,11 +40,8 @@ __all__ = ["Found", "chaos", "main"]
 PROGRESS_SECONDS = 60  # within which debits go through again after each blow
 BETWEEN = 200  # debits, at most, between two blows: sometimes none, sometimes a stream
 CUT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'tessera_server'"
-BOOKED = "SELECT txid FROM transaction WHERE kind = 'redeem' AND code = 0"
-BALANCE = """
-SELECT (SELECT sum(granted) FROM lot) - (SELECT sum(posted) FROM account),
-       (SELECT sum(points) FROM transaction WHERE kind = 'redeem' AND code = 0)
-"""
+BOOKED = "SELECT txid FROM transaction WHERE terminal_id <> 0 AND code = 0"
+SPENT = "SELECT (SELECT sum(granted) FROM lot) - (SELECT sum(posted) FROM account)"
 
 
 @dataclass(frozen=True)
@@ -108,7 +106,7 @@ def chaos(folder: Path, *, seconds: float, terminals: int, seed: int) -> Found:
     """Everything once, then for so many seconds. `folder` must be enterable by the database's account."""
     dice = random.Random(seed)  # noqa: S311 - chance for a test, not a secret
     keyring = Keyring.create(folder / "secrets", os.urandom)
-    number, private = min(keyring.server_keys.items())
+    number = keyring.current_key_id
     with EmbeddedPostgres(folder / "postgresql") as postgres:
         migrate(postgres.url(OWNER))
         database = Database(postgres.url(SITE))
@@ -120,7 +118,7 @@ def chaos(folder: Path, *, seconds: float, terminals: int, seed: int) -> Found:
             server_environment(postgres.url(SERVER), folder / "secrets", port=port, health_port=health),
             folder / "server.log",
         )
-        aim = Aim(port, KeyPair.from_private(private).public, number, world.cards)
+        aim = Aim(port, KeyPair.from_private(keyring.server_keys[number]).public, number, world.cards)
         tally = Tally()
         load = threading.Thread(target=trio.run, args=(spend_all, aim, world.keys, tally), daemon=True)
         victims.start_server()
@@ -153,7 +151,8 @@ def _await(victims: _Victims, tally: Tally, acknowledged: int) -> None:
     while len(tally.acknowledged) < acknowledged:
         if time.monotonic() > give_up or tally.refused:
             raise SystemExit(
-                f"debits do not go through; see {victims.log}\n{victims.log.read_text()[-2000:]}"
+                f"debits do not go through (refused: {tally.refused}); see {victims.log}\n"
+                f"{victims.log.read_text()[-2000:]}"
             )
         victims.revive()
         time.sleep(0.001)
@@ -162,13 +161,13 @@ def _await(victims: _Victims, tally: Tally, acknowledged: int) -> None:
 def _judge(postgres: EmbeddedPostgres, tally: Tally, blows: dict[str, int]) -> Found:
     with psycopg.connect(postgres.url(SERVER)) as connection:
         booked = [row[0].bytes for row in connection.execute(BOOKED)]
-        spent, priced = connection.execute(BALANCE).fetchone() or (0, 0)
+        (spent,) = connection.execute(SPENT).fetchone() or (0,)
     database = Database(postgres.url(SITE))
     with database.transaction(Scope.everything()) as site:
         broken = [breach.invariant for breach in breaches(site)]
     database.close()
-    if spent != priced:
-        broken.append(f"{spent} points were spent, and debits say {priced}")
+    if spent != tally.spent:
+        broken.append(f"{spent} points were spent, and the terminals know of {tally.spent}")
     return Found(
         database_kills=blows["database"],
         server_kills=blows["server"],
