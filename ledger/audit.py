@@ -184,9 +184,9 @@ INVARIANTS: dict[str, str] = {
         SELECT x.slot, x.account_id, x.id, x.enterprise_id, a.enterprise_id AS of_account
         FROM ({OF_AN_ACCOUNT}) x JOIN account a ON a.slot = x.slot AND a.id = x.account_id
         WHERE x.enterprise_id <> a.enterprise_id""",
-    "points are funded by an enterprise or the operator": """
+    "points are funded by an organisation that can be billed: a tenant": """
         SELECT l.slot, l.account_id, l.id, l.funder_id FROM lot l
-        LEFT JOIN organisation f ON f.id = l.funder_id AND f.kind IN ('enterprise', 'operator')
+        LEFT JOIN organisation f ON f.id = l.funder_id AND f.parent_id IS NULL
         WHERE f.id IS NULL""",
     "a transaction names a card of its account, and the end of its number": """
         SELECT t.slot, t.account_id, t.id, t.card_id, t.card_tail

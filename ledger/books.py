@@ -52,6 +52,7 @@ from ledger.statements import (
     INSERT_TRANSACTIONS,
     LOCK_ACCOUNTS,
     LOCK_DAY,
+    LOCK_TERMINALS,
     LOT_COLUMNS,
     MISUSE_COLUMNS,
     READ_CARDS,
@@ -106,6 +107,7 @@ def stages(requests: Sequence[Request], now: datetime | None) -> Generator[Stage
 def _reads(requests: Sequence[Request], now: datetime | None) -> list[Call]:
     """Locks, then everything that the decision needs; nothing is asked about kinds that are not there."""
     accounts = _columns(sorted({(r.slot, r.account) for r in requests}))
+    terminals = sorted({r.terminal for r in requests})
     # Of what these kinds are about, the entries are needed too, to give back lot by lot.
     returned = {_original(r) for r in requests if isinstance(r, Reversal | Refund)}
     cards = sorted(
@@ -114,8 +116,9 @@ def _reads(requests: Sequence[Request], now: datetime | None) -> list[Call]:
     sold = sorted({(r.terminal, r.service) for r in requests if isinstance(r, Spend)})
     calls: list[Call] = [
         (LOCK_DAY, ()),
-        (READ_TERMINALS, (sorted({r.terminal for r in requests}),)),
+        (LOCK_TERMINALS, (terminals,)),
         (LOCK_ACCOUNTS, accounts),
+        (READ_TERMINALS, (terminals,)),
         (READ_LOTS, accounts),
         (READ_HOLDS, (*accounts, now)),
         (TAKE_IDS, (sum(map(_rows_needed, requests)), sum(isinstance(r, Grant) for r in requests))),

@@ -26,15 +26,14 @@ SET_CALENDAR = text("UPDATE calendar SET time_zone = :time_zone, cut_off = :cut_
 # A posting's FOR SHARE takes the table's ROW SHARE lock, which this one conflicts with. The row's own
 # exclusive lock would do, but never be had while batches overlap: table locks queue fairly, row locks do not.
 LOCK = text("LOCK TABLE business_day IN EXCLUSIVE MODE")
-# Postings carry the database's moments: a day is never opened after, or closed before, one of its own.
 CLOSE = text(
-    """UPDATE business_day SET status = 'closed', closed_at = greatest(:now, clock_timestamp())
+    """UPDATE business_day SET status = 'closed', closed_at = coalesce(:now, clock_timestamp())
        WHERE status = 'open'"""
 )
 # Under the lock nobody posts, so every row of the new day has an id above this one.
 OPEN = text(
     """INSERT INTO business_day (date, opened_at, first_transaction)
-       VALUES (:date, least(:now, clock_timestamp()), nextval('transaction_id_seq'))"""
+       VALUES (:date, coalesce(:now, clock_timestamp()), nextval('transaction_id_seq'))"""
 )
 
 NOON = time(12)
@@ -108,25 +107,26 @@ def business_date(connection: Connection) -> date | None:
     return connection.execute(OPEN_DAY).scalar_one_or_none()
 
 
-def keep(connection: Connection, now: datetime) -> date:
+def keep(connection: Connection, now: datetime | None) -> date:
     """Open the calendar's date when it is later than the open one; returns the one that is open afterwards.
 
     The date has come by `now` and by the database's own clock: a process whose clock is fast opens none too
-    soon. Harmless however often, and in how many processes, it is done. Raises DayBusy as `advance` does;
-    the transaction is then of no more use.
+    soon. `now` None is the database's clock. Harmless however often, and in how many processes, it is done.
+    Raises DayBusy as `advance` does; the transaction is then of no more use.
     """
     present = business_date(connection)
     clock: datetime = connection.execute(CLOCK).scalar_one()
-    due = date_at(min(now, clock), read_calendar(connection))
+    due = date_at(clock if now is None else min(now, clock), read_calendar(connection))
     if present is not None and present >= due:
         return present
     return advance(connection, due, now)
 
 
-def advance(connection: Connection, to: date, now: datetime) -> date:
+def advance(connection: Connection, to: date, now: datetime | None) -> date:
     """Close the open day and open `to`, when `to` is later; returns the date that is open afterwards.
 
-    Waits for running postings, and those that come later wait for it; a date never goes back. Raises
+    `now`, when it happens, is the database's clock where it is None, as it is for postings. Waits for running
+    postings, and those that come later wait for it; a date never goes back. Raises
     DayBusy, and ClockWrong for more than a day beyond the calendar's date by the database's own clock: a
     day that was closed by mistake cannot be opened again.
     """

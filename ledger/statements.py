@@ -11,10 +11,10 @@ from ledger.database import Statement
 __all__ = [
     "CARD_COLUMNS", "ENTRY_COLUMNS", "HOLD_COLUMNS", "HOLD_LOT_COLUMNS", "INSERT_ENTRIES",
     "INSERT_HOLDS", "INSERT_HOLD_LOTS", "INSERT_LOTS", "INSERT_MISUSES", "INSERT_TRANSACTIONS",
-    "LOCK_ACCOUNTS", "LOCK_DAY", "LOT_COLUMNS", "MISUSE_COLUMNS", "READ_CARDS", "READ_CLOCK",
-    "READ_ENTRIES", "READ_GRACE", "READ_HOLDS", "READ_LOTS", "READ_PRICES", "READ_TERMINALS",
-    "READ_TRANSACTIONS", "STATEMENTS", "TAKE_IDS", "TERMINAL_LOCK", "TRANSACTION_COLUMNS",
-    "UPDATE_ACCOUNTS", "UPDATE_CARDS", "UPDATE_LOTS",
+    "LOCK_ACCOUNTS", "LOCK_DAY", "LOCK_TERMINALS", "LOT_COLUMNS", "MISUSE_COLUMNS", "READ_CARDS",
+    "READ_CLOCK", "READ_ENTRIES", "READ_GRACE", "READ_HOLDS", "READ_LOTS", "READ_PRICES",
+    "READ_TERMINALS", "READ_TRANSACTIONS", "STATEMENTS", "TAKE_IDS", "TERMINAL_LOCK",
+    "TRANSACTION_COLUMNS", "UPDATE_ACCOUNTS", "UPDATE_CARDS", "UPDATE_LOTS",
 ]  # fmt: skip
 
 TRANSACTION_COLUMNS = {
@@ -78,6 +78,13 @@ TRANSACTION_READ = ", ".join(f"t.{column}" for column in TRANSACTION_COLUMNS)
 TERMINAL_LOCK = 0x7E55 << 48  # plus the terminal's number; the labels of advisory locks are all ours
 
 LOCK_DAY = Statement("lock_day", "SELECT date FROM business_day WHERE status = 'open' FOR SHARE")
+# In the order of the array: two batches that wait behind two closings must not wait for each other.
+LOCK_TERMINALS = Statement(
+    "lock_terminals",
+    f"""SELECT count(pg_advisory_xact_lock_shared({TERMINAL_LOCK} + k.id))
+        FROM unnest($1::int8[]) AS k(id)""",
+    ("int8[]",),
+)
 LOCK_ACCOUNTS = Statement(
     "lock_accounts",
     f"""SELECT a.slot, a.id, a.enterprise_id, a.posted, a.held, a.status
@@ -183,10 +190,9 @@ READ_GRACE = Statement(
 )
 READ_TERMINALS = Statement(
     "read_terminals",
-    f"""SELECT t.id, t.status, t.tenant_id, t.store_id, s.status = 'open' AND m.status = 'open'
+    """SELECT t.id, t.status, t.tenant_id, t.store_id, s.status = 'open' AND m.status = 'open'
        FROM terminal t JOIN organisation s ON s.id = t.store_id JOIN organisation m ON m.id = t.tenant_id
-       WHERE t.id = ANY($1::int8[])
-         AND pg_advisory_xact_lock_shared({TERMINAL_LOCK} + t.id) IS NOT NULL""",
+       WHERE t.id = ANY($1::int8[])""",
     ("int8[]",),
 )
 READ_PRICES = Statement(
@@ -239,8 +245,8 @@ UPDATE_CARDS = Statement(
 )
 
 READS = (
-    LOCK_DAY, LOCK_ACCOUNTS, READ_CARDS, READ_LOTS, READ_HOLDS, READ_TRANSACTIONS, READ_ENTRIES, READ_GRACE,
-    READ_TERMINALS, READ_PRICES, TAKE_IDS, READ_CLOCK,
+    LOCK_DAY, LOCK_TERMINALS, LOCK_ACCOUNTS, READ_CARDS, READ_LOTS, READ_HOLDS, READ_TRANSACTIONS,
+    READ_ENTRIES, READ_GRACE, READ_TERMINALS, READ_PRICES, TAKE_IDS, READ_CLOCK,
 )  # fmt: skip
 WRITES = (
     INSERT_TRANSACTIONS, INSERT_LOTS, INSERT_HOLDS, INSERT_HOLD_LOTS, INSERT_ENTRIES, INSERT_MISUSES,

@@ -4,7 +4,7 @@ A terminal's serial rises with each login, enrolment and revocation. A session w
 over, in whichever process: an event says so at once, and `outdated` to who missed it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,8 +15,8 @@ from ledger.events import Event, announce
 
 __all__ = [
     "Invitation", "TerminalSeat", "ask_key_change", "change_key", "count_named", "create_enrolment",
-    "create_terminal", "enrol", "invitation", "is_active", "login", "outdated", "refused_invitation",
-    "revoke",
+    "create_terminal", "enrol", "invitation", "is_active", "key_changes_asked", "login", "outdated",
+    "refused_invitation", "revoke",
 ]  # fmt: skip
 
 INSERT = text(
@@ -104,6 +104,7 @@ ASK_KEY_CHANGE = text(
     """UPDATE terminal SET key_change_asked = true
        WHERE id = :terminal AND status <> 'revoked' AND kind <> 'office' RETURNING id"""
 )
+KEY_CHANGES_ASKED = text("SELECT id FROM terminal WHERE key_change_asked AND id = ANY(:terminals)")
 OUTDATED = text(
     """SELECT t.id, CASE t.status WHEN 'revoked' THEN 'revoked' ELSE 'replaced' END AS reason
        FROM unnest(CAST(:terminals AS int8[]), CAST(:serials AS int8[])) AS k(id, serial)
@@ -288,6 +289,11 @@ def ask_key_change(connection: Connection, terminal: int) -> bool:
         return False
     announce(connection, Event("key", terminal=terminal))
     return True
+
+
+def key_changes_asked(connection: Connection, terminals: Iterable[int]) -> set[int]:
+    """Which of these terminals are to be asked for a new key, as `ask_key_change` said, and have none yet."""
+    return set(connection.execute(KEY_CHANGES_ASKED, {"terminals": list(terminals)}).scalars())
 
 
 def outdated(connection: Connection, serials: Mapping[int, int]) -> dict[int, str]:

@@ -73,7 +73,8 @@ def load(site_url: str, keyring: Keyring) -> Demonstration:
 
 
 def _fill(connection: Connection, keyring: Keyring, now: datetime) -> Demonstration:
-    today = businessday.advance(connection, now.astimezone(ZONE).date(), now)
+    # Its members' points came in before `now`, on this day.
+    today = businessday.advance(connection, now.astimezone(ZONE).date(), now - timedelta(hours=9))
     operator = organisations.create_tenant(
         connection, kind="operator", code="OPERATOR", name="Tessera 运营中心"
     )

@@ -4,7 +4,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import UTC, date, datetime
+from datetime import time as time_of_day
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, text
@@ -12,6 +13,7 @@ from sqlalchemy import Connection, text
 from ledger import businessday
 from ledger.audit import breaches
 from ledger.books import post
+from ledger.businessday import Calendar, date_at
 from ledger.database import Database, Scope
 from ledger.postings import Outcome, Request
 from tests.conftest import TestDatabase
@@ -19,14 +21,17 @@ from tests.factories import NOW, TODAY, Holder, House, create_holder, create_hou
 
 Answer = TypeVar("Answer")
 
+SHANGHAI = Calendar("Asia/Shanghai", time_of_day())  # that of a new database
+
 
 class Books:
     """A database with a house in it; every post is a transaction of its own."""
 
-    def __init__(self, urls: TestDatabase, *, today: date = TODAY) -> None:
+    def __init__(self, urls: TestDatabase, *, today: date = TODAY, now: datetime = NOW) -> None:
         self.database = Database(urls.site, pool_size=8)
+        self.now = now
         with self.database.transaction(Scope.everything()) as connection:
-            self.house: House = create_house(connection, today=today)
+            self.house: House = create_house(connection, today=today, now=now)
 
     def change(self, act: Callable[[Connection], Answer]) -> Answer:
         """Do something in a transaction of its own."""
@@ -38,13 +43,13 @@ class Books:
 
     def holder(self, **fields: Any) -> Holder:
         with self.database.transaction(Scope.everything()) as connection:
-            return create_holder(connection, self.house, **fields)
+            return create_holder(connection, self.house, now=self.now, **fields)
 
-    def post(self, *requests: Request, now: datetime = NOW) -> list[Outcome]:
+    def post(self, *requests: Request, now: datetime | None = None) -> list[Outcome]:
         with self.database.transaction(Scope.everything()) as connection:
-            return post(connection, requests, now)
+            return post(connection, requests, now or self.now)
 
-    def one(self, request: Request, *, now: datetime = NOW) -> Outcome:
+    def one(self, request: Request, *, now: datetime | None = None) -> Outcome:
         return self.post(request, now=now)[0]
 
     def ask(self, sql: str, **params: Any) -> list[tuple[Any, ...]]:
@@ -74,6 +79,14 @@ def until_somebody_waits(connection: Connection, *, sessions: int = 1) -> None:
     give_up = time.monotonic() + PATIENCE_S
     while connection.execute(text(WAITING)).one()[1] < sessions:
         assert time.monotonic() < give_up, "nobody waits for a lock"
+
+
+@contextmanager
+def opened_books_of_today(urls: TestDatabase) -> Iterator[Books]:
+    """Books by the real clock: for servers that are programs of their own, which know no other."""
+    now = datetime.now(UTC)
+    with opened_books(urls, today=date_at(now, SHANGHAI), now=now) as books:
+        yield books
 
 
 Act = Callable[[Connection], Any]
@@ -108,9 +121,9 @@ def interleaved(books: Books, first: Act, *others: Act) -> list[Any]:
 
 
 @contextmanager
-def opened_books(urls: TestDatabase, *, today: date = TODAY) -> Iterator[Books]:
+def opened_books(urls: TestDatabase, *, today: date = TODAY, now: datetime = NOW) -> Iterator[Books]:
     """Books that must be right when the block ends: every invariant is asked."""
-    books = Books(urls, today=today)
+    books = Books(urls, today=today, now=now)
     try:
         yield books
         with books.database.transaction(Scope.everything()) as connection:

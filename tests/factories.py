@@ -69,11 +69,11 @@ class Holder:
     card: cards.Card
 
 
-def create_house(connection: Connection, *, today: date = TODAY) -> House:
+def create_house(connection: Connection, *, today: date = TODAY, now: datetime = NOW) -> House:
     """Everything a redemption needs but a member. Car wash: 120 points, 20.00; cinema: open, 10 to 5000."""
     number = next(_numbers)
     if businessday.business_date(connection) is None:
-        businessday.advance(connection, today, NOW)
+        businessday.advance(connection, today, now - timedelta(hours=9))
     if (
         connection.execute(text("SELECT count(*) FROM organisation WHERE kind = 'operator'")).scalar_one()
         == 0
@@ -157,6 +157,7 @@ def create_holder(
     limit_points: int | None = None,
     card_expires_on: date | None = None,
     pin: str | None = PIN,
+    now: datetime = NOW,
 ) -> Holder:
     """A member with points (one lot, when any), a card and a PIN."""
     number = next(_numbers)
@@ -164,12 +165,12 @@ def create_holder(
         connection, enterprise=house.enterprise, code=f"C{number}", name=f"Member {number}"
     )
     card = cards.issue_card(
-        connection, account, now=NOW, limit_points=limit_points, expires_on=card_expires_on
+        connection, account, now=now, limit_points=limit_points, expires_on=card_expires_on
     )
     if pin is not None:
-        cards.set_pin(connection, card, proof(card, pin), now=NOW)
+        cards.set_pin(connection, card, proof(card, pin), now=now)
     if points:
-        grant_points(connection, house, account, points, expires_on=expires_on)
+        grant_points(connection, house, account, points, expires_on=expires_on, now=now)
     return Holder(account, card)
 
 
@@ -182,6 +183,7 @@ def grant_points(
     expires_on: date | None = None,
     lot_kind: str = "granted",
     priority: int = 0,
+    now: datetime = NOW,
 ) -> None:
     """One more lot, funded by the house's enterprise."""
     (outcome,) = members.grant(
@@ -197,7 +199,7 @@ def grant_points(
                 priority=priority,
             )
         ],
-        NOW,
+        now,
     )
     assert outcome.code == 0, outcome
 

@@ -8,7 +8,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -27,7 +27,9 @@ __all__ = ["main"]
 
 
 class SystemEdge:
-    """The machine's own clock and randomness."""
+    """The machine's own clock and randomness. What is booked goes by the database's clock."""
+
+    books_now: Callable[[], datetime] | None = None
 
     def now(self) -> datetime:
         return datetime.now(UTC)

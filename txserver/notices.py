@@ -4,7 +4,7 @@ Each session is told the newest facts that it does not have yet, in one Notice, 
 changed meanwhile. Nobody waits for a peer that does not read: its own conversation closes it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 
 import trio
@@ -14,7 +14,7 @@ from protocol.messages import Notice
 from protocol.noise import KeyPair
 from txserver.context import millis
 from txserver.metrics import Metrics
-from txserver.registry import Facts, Registry, Seated
+from txserver.registry import REMEMBERED_SECONDS, Facts, Registry, Seated
 
 __all__ = ["Notices"]
 
@@ -46,6 +46,7 @@ class Notices:
         self._metrics = metrics
         self._news = trio.Event()
         self._room = trio.Semaphore(UNDER_WAY)
+        self._asked: dict[int, float] = {}  # terminals without a session here, the oldest word first
 
     def learn(self, *, catalogue: int = 0, business_date: date = date.min, key_id: int | None = None) -> None:
         """What is so now. Catalogue versions and dates only rise: a lower one was read too early."""
@@ -59,16 +60,43 @@ class Notices:
             self._news.set()
 
     def ask_key(self, terminal: int) -> None:
-        """The operator wants this terminal to change its key; nothing happens when it is not here."""
+        """The operator wants this terminal to change its key, now, whether or not it was asked before.
+
+        It may have logged in and not be here yet; so the word is kept for a while.
+        """
         seated = self._registry.get(terminal)
-        if seated is not None:
-            seated.change_key = True
-            self._news.set()
+        if seated is None:
+            self._forget()
+            self._asked.pop(terminal, None)
+            self._asked[terminal] = trio.current_time()
+            return
+        seated.change_key = True
+        self._news.set()
+
+    def remind_key(self, terminals: Iterable[int]) -> None:
+        """These are to change their keys: those that have not been asked in their session are asked now."""
+        for terminal in terminals:
+            seated = self._registry.get(terminal)
+            if seated is not None and not seated.key_asked:
+                seated.change_key = True
+                self._news.set()
 
     def welcome(self, seated: Seated) -> None:
         """A session has begun: what changed since its login was answered is told as well."""
+        self._forget()
+        if self._asked.pop(seated.terminal, None) is not None and not seated.key_asked:
+            seated.change_key = True
         if self._has_news(seated):
             self._news.set()
+
+    def _forget(self) -> None:
+        """Drop words for terminals that did not come; what the database says of them is looked up too."""
+        before = trio.current_time() - REMEMBERED_SECONDS
+        while self._asked:
+            terminal, at = next(iter(self._asked.items()))
+            if at > before:
+                return
+            del self._asked[terminal]
 
     async def run(self) -> None:
         """Tell whoever does not know yet, whenever there is news; ends by cancellation only."""
@@ -111,6 +139,7 @@ class Notices:
             return None
         facts, told, change_key = self.facts, seated.told, seated.change_key
         seated.told, seated.change_key = facts, False
+        seated.key_asked = seated.key_asked or change_key
         key_id = facts.key_id if facts.key_id != told.key_id else None
         return Notice(
             server_at=millis(self._now()),

@@ -118,7 +118,10 @@ class Pipeline:
     async def _round_trip(self, calls: list[tuple[Statement, tuple[Any, ...]]]) -> list[Rows]:
         connection = self._connection
         encoded = [
-            [encode(param) for encode, param in zip(self._encoders[statement.name], params, strict=True)]
+            [
+                None if param is None else encode(param)
+                for encode, param in zip(self._encoders[statement.name], params, strict=True)
+            ]
             for statement, params in calls
         ]
         try:

@@ -9,7 +9,7 @@ import trio
 
 from protocol.messages import Message
 
-__all__ = ["Facts", "Registry", "Seated", "Session"]
+__all__ = ["REMEMBERED_SECONDS", "Facts", "Registry", "Seated", "Session"]
 
 REMEMBERED_SECONDS = 60.0  # far more than lies between a login's commit and its session's entry here
 

@@ -34,7 +34,7 @@ class Turns:
         if own is None:
             own = self._terminals[terminal] = trio.CapacityLimiter(PER_TERMINAL)
         # trio asks a limiter for no more than these two methods, and says so.
-        places = cast(trio.CapacityLimiter, _Places(own, self._reads))
+        places = cast("trio.CapacityLimiter", _Places(own, self._reads))
         return await trio.to_thread.run_sync(work, limiter=places, abandon_on_cancel=True)
 
     async def rest(self) -> None:

@@ -1,8 +1,8 @@
 """How a worker learns what happened elsewhere: it hears events of the database, and it looks for itself.
 
 An event is a hint that may be missed. So whenever hearing begins, and every `look_s`, everything is
-looked up: sessions that are over, the business date, the catalogue's version, the server's keys. The
-sweep, which ends holds and books what expired, runs here too. Nothing that fails here is fatal.
+looked up: sessions that are over, the business date, the catalogue's version, the keys that are to
+change. The sweep, which ends holds and books what expired, runs here too. Nothing that fails here is fatal.
 """
 
 from collections.abc import Callable
@@ -33,9 +33,13 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What one look at the database found: sessions that are over, with the reason, and the facts."""
+    """What one look at the database found: sessions that are over, with the reason, and the facts.
+
+    `key_changes`: terminals that are to be asked for a new key.
+    """
 
     over: dict[int, str]
+    key_changes: set[int]
     business_date: date | None
     catalogue: int
 
@@ -122,13 +126,14 @@ class Watcher:
         await self._look_at_keys()
 
     async def _look_at_database(self, serials: dict[int, int]) -> None:
-        """The facts, and which of the sessions with these serials, by terminal, are over."""
+        """The facts, and which of the sessions with these serials, by terminal, are over or need a key."""
         house = self._house
 
         def look() -> _Seen:
             with house.context.database.transaction(Scope.everything()) as connection:
                 return _Seen(
                     over=terminals.outdated(connection, serials) if serials else {},
+                    key_changes=terminals.key_changes_asked(connection, serials) if serials else set(),
                     business_date=businessday.business_date(connection),
                     catalogue=merchants.catalogue_version(connection),
                 )
@@ -141,6 +146,7 @@ class Watcher:
         day = max(seen.business_date or date.min, house.context.business_date)
         house.context.business_date = day
         house.notices.learn(catalogue=seen.catalogue, business_date=day)
+        house.notices.remind_key(seen.key_changes)
 
     async def _look_at_keys(self) -> None:
         """Take over keys that were rotated: handshakes use them from now on, and terminals are told."""

@@ -111,11 +111,12 @@ def test_the_day_counts_what_stands_and_what_is_held(books: Books) -> None:
     assert left_today(books, holder) == 150
     books.post(create_reversal(undone), captured, create_release(holds[2]), create_refund(sold, 10))
     assert left_today(books, holder) == 280  # 50 sold, 50 held, 20 captured
-    books.one(create_inquiry(books.house, holder), now=NOW + timedelta(minutes=2))
+    a_minute_later = NOW + timedelta(minutes=1)
+    books.one(create_inquiry(books.house, holder), now=a_minute_later)
     assert left_today(books, holder) == 330
     books.one(create_reversal(captured))
     assert left_today(books, holder) == 350
-    books.open_day(TODAY, now=NOW + timedelta(minutes=2))
+    books.open_day(TODAY, now=a_minute_later)
     assert left_today(books, holder) == 400
 
 

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
+from time import monotonic
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -116,8 +117,11 @@ def test_a_transaction_that_hangs_keeps_the_day_open_and_stops_no_debit(books: B
     holder = books.holder()
     with books.database.transaction(Scope.everything()) as hanging:
         post(hanging, [create_redeem(books.house, holder)], NOW)
+        began = monotonic()
         with pytest.raises(businessday.DayBusy), books.database.transaction(Scope.everything()) as connection:
             businessday.advance(connection, TOMORROW, NOW)
+        # Half a second; a session's own patience with locks is ten times as long.
+        assert monotonic() - began < 3, "as long as the closing waits, every debit waits behind it"
         other = books.holder()
         assert books.one(create_redeem(books.house, other)).business_date == TODAY
     with books.database.transaction(Scope.everything()) as connection:
@@ -131,6 +135,15 @@ def test_a_wrong_clock_does_not_close_days_for_good(books: Books) -> None:
     ):
         businessday.advance(connection, date(2099, 1, 1), NOW)
     assert books.ask("SELECT date FROM business_day") == [(TODAY,)]
+
+
+def test_without_a_moment_a_day_turns_at_the_databases(books: Books) -> None:
+    ((before,),) = books.ask("SELECT clock_timestamp()")
+    books.change(lambda connection: businessday.advance(connection, TOMORROW, None))
+    ((after,),) = books.ask("SELECT clock_timestamp()")
+    ((closed,),) = books.ask("SELECT closed_at FROM business_day WHERE status = 'closed'")
+    ((opened,),) = books.ask("SELECT opened_at FROM business_day WHERE status = 'open'")
+    assert before <= closed <= opened <= after
 
 
 # ---- the day and the books ----------------------------------------------------------------------
@@ -185,7 +198,7 @@ def test_an_opened_day_is_announced_and_a_day_that_stays_is_not(
 SHANGHAI = Calendar("Asia/Shanghai", time(0, 0))
 
 
-def keep(books: Books, now: datetime) -> date:
+def keep(books: Books, now: datetime | None) -> date:
     return books.change(lambda connection: businessday.keep(connection, now))
 
 
@@ -203,6 +216,22 @@ def test_the_day_turns_by_the_calendar_and_never_back(books: Books) -> None:
     assert books.ask("SELECT date, status FROM business_day ORDER BY 1") == [
         (TODAY, "closed"), (TOMORROW, "open"),
     ]  # fmt: skip
+
+
+def test_a_process_whose_clock_is_fast_opens_no_day_too_soon(books: Books) -> None:
+    """The day turns when both clocks say so. By hand it may be opened one day ahead."""
+    here = Calendar("UTC", time(0))
+    set_calendar(books, here)
+
+    def clock() -> date:
+        ((moment,),) = books.ask("SELECT clock_timestamp()")
+        assert isinstance(moment, datetime)
+        return max(TODAY, date_at(moment, here))
+
+    for fast in (datetime.now(UTC) + timedelta(days=1), datetime(2400, 1, 1, tzinfo=UTC), None):
+        before = clock()
+        kept = keep(books, fast)
+        assert before <= kept <= clock()
 
 
 def test_another_calendar_holds_from_the_next_look_on_and_takes_no_day_back(books: Books) -> None:

@@ -254,6 +254,18 @@ def test_a_code_ends_with_its_time_its_tries_its_successor_and_its_card(books: B
     assert try_code() is Code.RESET_CODE_WRONG
 
 
+def test_a_code_is_void_once_staff_have_set_the_pin(books: Books) -> None:
+    holder = books.holder()
+    change(books, cards.offer_pin_code, holder.card, verifier=code_proof(holder), until=LATER)
+    wrong = create_pin_change(books.house, holder, code_proof=code_proof(holder, "999999"))
+    assert books.one(wrong).code is Code.RESET_CODE_WRONG
+    change(books, cards.set_pin, holder.card, proof(holder.card, "161803"))
+    columns = "SELECT pin_code, pin_code_until, pin_code_tries FROM card"
+    assert books.ask(columns) == [(None, None, 0)]
+    right = create_pin_change(books.house, holder, code_proof=code_proof(holder))
+    assert books.one(right).code is Code.RESET_CODE_WRONG
+
+
 @pytest.mark.parametrize("status", ["lost", "expired", "closed"])
 def test_no_code_is_given_for_a_card_that_it_could_not_help(books: Books, status: str) -> None:
     holder = books.holder()

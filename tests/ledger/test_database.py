@@ -39,14 +39,20 @@ def test_the_owner_is_too_strong(database_urls: TestDatabase) -> None:
         check(database_urls.owner)
 
 
-@pytest.mark.parametrize("table", ["transaction", "entry", "misuse"])
+@pytest.mark.parametrize(
+    "table",
+    [
+        "transaction", "entry", "misuse", "hold", "hold_lot", "card_event", "terminal_batch",
+        "terminal_batch_total",
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize("right", ["UPDATE", "DELETE", "TRUNCATE"])
 def test_a_role_that_may_rewrite_the_books_is_refused(
     database_urls: TestDatabase, table: str, right: str
 ) -> None:
     with psycopg.connect(database_urls.owner) as owner:
         owner.execute(f"GRANT {right} ON {table} TO tessera_site")
-    with pytest.raises(DatabaseUnfit, match="Revoke UPDATE, DELETE and TRUNCATE"):
+    with pytest.raises(DatabaseUnfit, match=rf"Revoke UPDATE, DELETE and TRUNCATE on .*\b{table}\b"):
         check(database_urls.site)
 
 
@@ -171,3 +177,25 @@ def test_empty_until_an_organisation_exists(database_urls: TestDatabase) -> None
         create_house(connection)
         assert not is_empty(connection)
     database.close()
+
+
+def dawdle(database: Database) -> None:
+    """A statement that takes longer than its transaction has patience."""
+    with database.transaction(Scope.everything(), patience_s=1) as connection:
+        connection.execute(text("SET LOCAL statement_timeout = '1ms'"))
+        connection.execute(text("SELECT pg_sleep(60)"))
+
+
+def test_patience_ends_with_its_transaction_and_then_the_database_is_away(
+    database_urls: TestDatabase,
+) -> None:
+    database, patience = Database(database_urls.server, pool_size=1), text("SHOW statement_timeout")
+    try:
+        with database.transaction(Scope.everything(), patience_s=10) as connection:
+            assert connection.execute(patience).scalar_one() == "10s"
+        with database.transaction(Scope.everything()) as connection:
+            assert connection.execute(patience).scalar_one() == "0"
+        with pytest.raises(DatabaseAway):
+            dawdle(database)
+    finally:
+        database.close()

@@ -19,7 +19,8 @@ def test_the_open_day_comes_first_and_the_others_say_when_they_were_closed(
         books.open_day(TODAY, now=last)
         days = books.change(latest_days)
         newest = books.change(lambda connection: latest_days(connection, most=1))
-    assert days == [Day(TODAY, last, None), Day(second, later, last), Day(first, NOW, later)]
+    opened = NOW - timedelta(hours=9)
+    assert days == [Day(TODAY, last, None), Day(second, later, last), Day(first, opened, later)]
     assert newest == days[:1]
 
 

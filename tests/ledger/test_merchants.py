@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
 from ledger import businessday, merchants
@@ -15,7 +15,7 @@ from ledger.database import Scope, psycopg_url
 from ledger.merchants import Offer, PriceRefused
 from ledger.postings import Code
 from tests.conftest import TestDatabase
-from tests.desk import Books, opened_books, until_somebody_waits
+from tests.desk import Books, interleaved, opened_books, until_somebody_waits
 from tests.factories import NOW, TODAY, create_price, create_redeem
 
 TOMORROW = TODAY + timedelta(days=1)
@@ -290,10 +290,36 @@ def change_at_once(books: Books, first: date, second: date) -> list[str]:
     return refused
 
 
-def test_of_two_who_change_a_price_at_once_one_is_refused(books: Books) -> None:
-    assert change_at_once(books, TOMORROW, TOMORROW) == [
-        f"another agreement holds on a day from {TOMORROW} on; name a last day"
-    ]
+def test_of_two_who_change_a_price_at_once_the_second_is_as_if_it_came_later(books: Books) -> None:
+    assert change_at_once(books, TOMORROW, TOMORROW) == []
+    assert offer(books, "wash").next_points == 160
+    assert books.ask("SELECT points FROM price WHERE isempty(during)") == [(150,)]
+
+
+def test_a_change_of_price_and_an_agreement_do_not_wait_for_each_other(books: Books) -> None:
+    """Both queue for the catalogue, the agreement first; it runs into the price that is to be changed."""
+    refused: list[str] = []
+
+    def first(connection: Connection) -> None:
+        merchants.create_service(connection, code="golf", name="Golf", name_zh="高尔夫", unit="time")
+
+    def agreed(connection: Connection) -> None:
+        with pytest.raises(IntegrityError, match="price_overlap"):
+            create_price(connection, books.house, "wash", points=130, since=days(5))
+        refused.append("price_overlap")
+
+    def changed(connection: Connection) -> int:
+        return merchants.change_price(
+            connection,
+            merchant=books.house.merchant,
+            service=books.house.services["wash"],
+            since=TOMORROW,
+            points=150,
+            settlement_minor=100,
+        )
+
+    interleaved(books, first, agreed, changed)
+    assert refused == ["price_overlap"]
     assert offer(books, "wash").next_points == 150
 
 

@@ -2,21 +2,25 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import time
 
 import psycopg
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.exc import NoResultFound, ProgrammingError
 
+from ledger.businessday import Calendar, read_calendar, set_calendar
 from ledger.database import Scope
 from tests.conftest import TestDatabase
 from tests.desk import Books, opened_books
 from tests.factories import (
     House,
+    create_hold,
     create_holder,
     create_house,
     create_redeem,
     create_reversal,
+    grant_points,
 )
 
 
@@ -37,6 +41,11 @@ def books(database_urls: TestDatabase) -> Iterator[Books]:
         "UPDATE entry SET points = 1",
         "DELETE FROM entry",
         "TRUNCATE misuse",
+        "UPDATE hold SET points = 1",
+        "DELETE FROM hold_lot",
+        "UPDATE card_event SET reason = 'none'",
+        "DELETE FROM terminal_batch",
+        "UPDATE terminal_batch_total SET server_points = 1",
         "DELETE FROM account",
         "DELETE FROM lot",
         "ALTER TABLE account DROP CONSTRAINT account_balance_check",
@@ -51,6 +60,14 @@ def test_the_programs_may_not_rewrite_the_books(
         pytest.raises(psycopg.errors.InsufficientPrivilege),
     ):
         connection.execute(sql)
+
+
+def test_the_server_writes_no_history_of_cards(books: Books, database_urls: TestDatabase) -> None:
+    with (
+        psycopg.connect(database_urls.server) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        connection.execute("INSERT INTO card_event SELECT * FROM card_event")
 
 
 @pytest.mark.parametrize(
@@ -146,9 +163,9 @@ def test_every_table_with_a_tenant_is_isolated(books: Books) -> None:
         "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
         " AND NOT (relrowsecurity AND relforcerowsecurity) ORDER BY 1"
     )
-    # These four belong to nobody: the schema's version, the calendar, and what kinds of service there are.
+    # These four belong to nobody: the schema's version, the days, and what kinds of service there are.
     assert [name for (name,) in unguarded] == [
-        "alembic_version", "business_day", "calendar", "catalogue_version", "service",
+        "alembic_version", "business_day", "catalogue_version", "service",
     ]  # fmt: skip
 
 
@@ -166,3 +183,61 @@ def test_a_tenant_cannot_write_for_another(books: Books) -> None:
         books.database.transaction(Scope.tenant(ours.enterprise)) as connection,
     ):
         create_holder(connection, theirs)
+
+
+# One more row like each that is there, under a key of its own.
+COPIES = {
+    "transaction": """
+        INSERT INTO transaction (slot, account_id, id, terminal_id, txid, kind, code, posted_at,
+                                 business_date, enterprise_id, merchant_id, meaning)
+        SELECT slot, account_id, id + 1000, terminal_id, gen_random_uuid(), 'tombstone', 3007, posted_at,
+               business_date, enterprise_id, merchant_id, meaning
+        FROM transaction WHERE kind = 'redeem'""",
+    "entry": """
+        INSERT INTO entry SELECT slot, account_id, transaction_id + 1000, lot_id, from_side, to_side, points,
+                                 enterprise_id, funder_id, merchant_id, business_date FROM entry
+        WHERE merchant_id IS NOT NULL""",
+    "hold": """
+        INSERT INTO hold SELECT slot, account_id, transaction_id + 1000, enterprise_id, merchant_id, points,
+                                expires_at FROM hold""",
+}
+
+
+@pytest.mark.parametrize("table", COPIES)
+def test_a_merchant_writes_in_no_enterprises_books(books: Books, table: str) -> None:
+    holder = books.holder()
+    books.post(create_redeem(books.house, holder), create_hold(books.house, holder))
+    with books.database.transaction(Scope.tenant(books.house.merchant)) as connection:
+        assert connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one() > 0
+    with (
+        pytest.raises(ProgrammingError, match="row-level security"),
+        books.database.transaction(Scope.tenant(books.house.merchant)) as connection,
+    ):
+        connection.execute(text(COPIES[table]))
+
+
+def test_an_enterprise_posts_in_its_own_books(books: Books) -> None:
+    """The same rows that a merchant may not write."""
+    holder = books.holder()
+    with books.database.transaction(Scope.tenant(books.house.enterprise)) as connection:
+        grant_points(connection, books.house, holder.account, 70)
+    assert books.posted(holder) == 1_070
+
+
+def test_the_calendar_is_set_for_everybody_or_not_at_all(books: Books, database_urls: TestDatabase) -> None:
+    other = Calendar("UTC", time(3))
+    for tenant in (books.house.operator, books.house.enterprise, books.house.merchant):
+        with (
+            pytest.raises(NoResultFound),
+            books.database.transaction(Scope.tenant(tenant)) as connection,
+        ):
+            set_calendar(connection, other)
+        with books.database.transaction(Scope.tenant(tenant)) as connection:
+            assert read_calendar(connection) != other
+    with (
+        psycopg.connect(database_urls.server) as server,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        server.execute("UPDATE calendar SET cut_off = '03:00'")
+    books.change(lambda connection: set_calendar(connection, other))
+    assert books.change(read_calendar) == other

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import TextClause, text
 
 from ledger import reconciliation
-from ledger.books import NoOpenDay
+from ledger.books import NoOpenDay, post
 from ledger.database import Database, Scope
 from ledger.postings import Code
 from ledger.reconciliation import BatchTotal, Reconciled, reconcile
@@ -56,7 +56,7 @@ def close(
     batch: int = BATCH,
     terminal: int | None = None,
     txid: UUID | None = None,
-    now: datetime = NOW,
+    now: datetime | None = NOW,
 ) -> Reconciled:
     with server.transaction(Scope.everything()) as connection:
         return reconcile(
@@ -241,6 +241,49 @@ def test_two_that_close_one_batch_at_once_close_it_once(books: Books, server: Da
     assert len(closed_batches(books)) == 1
 
 
+def test_what_is_being_posted_is_waited_for_and_counted(books: Books, server: Database) -> None:
+    """Its rows are dated before the closing, so nobody would name them afterwards."""
+    found: list[Reconciled] = []
+    request = replace(create_redeem(books.house, books.holder()), batch=BATCH)
+    with server.transaction(Scope.everything()) as connection:
+        (posted,) = post(connection, [request], None)
+        thread = threading.Thread(target=lambda: found.append(close(server, books, now=None)))
+        thread.start()
+        until_somebody_waits(connection)
+    thread.join()
+    assert found == [Reconciled(1401, [BatchTotal("redeem", 1, 120)], BATCH, TODAY)]
+    ((_, _, _, closed_at),) = closed_batches(books)
+    assert posted.at < closed_at
+
+
+def test_what_is_posted_while_the_batch_is_closed_waits_and_is_dated_after_it(
+    books: Books, server: Database
+) -> None:
+    request = replace(create_redeem(books.house, books.holder()), batch=BATCH)
+
+    def spend() -> None:
+        with server.transaction(Scope.everything()) as connection:
+            post(connection, [request], None)
+
+    with server.transaction(Scope.everything()) as connection:
+        totals = reconcile(connection, books.house.terminal, BATCH, [], txid=new_txid(), now=None).totals
+        thread = threading.Thread(target=spend)
+        thread.start()
+        until_somebody_waits(connection)
+    thread.join()
+    assert totals == []
+    ((_, _, _, closed_at),) = closed_batches(books)
+    ((posted_at,),) = books.ask("SELECT posted_at FROM transaction WHERE txid = :txid", txid=request.txid)
+    assert posted_at > closed_at
+
+
+def test_another_terminals_postings_are_not_waited_for(books: Books, server: Database) -> None:
+    request = replace(create_redeem(books.house, books.holder(), terminal=other_terminal(books)), batch=BATCH)
+    with books.database.transaction(Scope.everything()) as connection:
+        post(connection, [request], None)
+        assert close(server, books, now=None).code == 0
+
+
 def test_without_an_open_day_nothing_is_closed(books: Books, server: Database) -> None:
     books.ask("UPDATE business_day SET status = 'closed', closed_at = now() RETURNING 1")
     with pytest.raises(NoOpenDay):
@@ -268,3 +311,28 @@ def test_a_shops_batch_is_found_without_reading_everybodys(books: Books, stateme
         )
     assert "transaction_batch_idx" in plan
     assert "Seq Scan" not in plan
+
+
+def test_of_a_long_batch_only_what_is_answered_is_looked_into(books: Books) -> None:
+    """What became of a row is asked once for each that is kept, and of none by reading the whole table."""
+    holder, rows, most = books.holder(points=100_000), 200, 5
+    books.post(*(replace(create_redeem(books.house, holder), batch=BATCH) for _ in range(rows)))
+    asked = {
+        "terminal": books.house.terminal, "batch": BATCH, "kinds": ["redeem"], "after": None, "until": None,
+        "most": most,
+    }  # fmt: skip
+    with books.database.transaction(Scope.everything()) as connection:
+        explain = text(f"EXPLAIN (ANALYZE, FORMAT JSON) {reconciliation.EXPECTED.text}")
+        ((((plan,),),),) = [connection.execute(explain, asked).all()]
+    nodes = list(_nodes(plan["Plan"]))
+    assert max(node["Actual Rows"] for node in nodes) == rows, "the batch itself is read"
+    looked_into = [node["Actual Loops"] for node in nodes if node.get("Parent Relationship") == "SubPlan"]
+    assert looked_into
+    assert max(looked_into) <= most + 1
+    assert not [node for node in nodes if "hashed" in node.get("Subplan Name", "")]
+
+
+def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield node
+    for below in node.get("Plans", []):
+        yield from _nodes(below)

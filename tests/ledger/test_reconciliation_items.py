@@ -311,6 +311,36 @@ def test_a_page_that_is_just_full_is_not_cut(day_end: DayEnd) -> None:
     assert page.through is None
 
 
+def test_one_txid_in_several_accounts_cuts_a_page_short_and_loses_nothing(day_end: DayEnd) -> None:
+    other = day_end.books.holder(points=100_000)
+    for request in in_order(day_end, 4):
+        day_end.post(create_redeem(day_end.books.house, other, txid=request.txid))
+    page = day_end.compare(most=3)
+    assert [result.txid.int for result in page.results] == [1, 2]
+    assert page.through == UUID(int=2)
+    found = _by_pages(day_end, [], 30, 3)
+    assert [(result.txid.int, result.outcome) for result in found] == [
+        (number, "unknown_there") for number in range(1, 5)
+    ]
+
+
+def test_a_batch_that_was_never_closed_is_compared_and_nothing_is_noted(day_end: DayEnd) -> None:
+    redeem = day_end.redeem(batch=BATCH + 1)
+    with day_end.server.transaction(Scope.everything()) as connection:
+        compared = compare(
+            connection,
+            day_end.books.house.terminal,
+            BATCH + 1,
+            [item(redeem, "unknown"), Item(UUID(int=1), "redeem", 5, "approved")],
+            after=None,
+            last=True,
+            now=NOW,
+            most=30,
+        )
+    assert [result.outcome for result in compared.results] == ["unknown_here", "reply_lost"]
+    assert day_end.kept() == {}
+
+
 def test_items_in_no_order_twice_or_from_before_the_page_do_no_harm(day_end: DayEnd) -> None:
     """A cursor may be made up: what lies before it is left alone."""
     redeems = in_order(day_end, 4)

@@ -2,11 +2,12 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from ledger.books import NoOpenDay, post
 from ledger.database import Database, DatabaseAway, Scope
@@ -35,7 +36,7 @@ class Sweeping:
     books: Books
     server: Database
 
-    def sweep(self, now: datetime = NOW, most_accounts: int = 500) -> Swept:
+    def sweep(self, now: datetime | None = NOW, most_accounts: int = 500) -> Swept:
         return sweep(self.server, now, new_txid, most_accounts=most_accounts)
 
     def granted(self, holder: Holder, points: int, *, days: int) -> None:
@@ -150,9 +151,28 @@ def test_a_long_list_is_swept_a_part_at_a_time(sweeping: Sweeping) -> None:
     assert found == [Swept(2, 0, 22), Swept(2, 0, 22), Swept(1, 0, 11), NOTHING]
 
 
+@contextmanager
+def day_held(sweeping: Sweeping) -> Iterator[Connection]:
+    """While this lasts, a sweep that has looked what is due waits before it locks any account."""
+    with sweeping.server.transaction(Scope.everything()) as connection:
+        connection.execute(text("LOCK TABLE business_day IN EXCLUSIVE MODE"))
+        yield connection
+
+
+@contextmanager
+def account_held(sweeping: Sweeping, *holders: Holder) -> Iterator[Connection]:
+    """While this lasts, somebody else is busy with these accounts."""
+    with sweeping.server.transaction(Scope.everything()) as connection:
+        for holder in holders:
+            key = {"id": holder.account.id}
+            connection.execute(text("SELECT FROM account WHERE id = :id FOR UPDATE"), key)
+        yield connection
+
+
 def test_two_sweeps_at_once_book_everything_once(sweeping: Sweeping) -> None:
     books = sweeping.books
-    holders = [books.holder(points=100, expires_on=TODAY) for _ in range(3)]
+    for _ in range(3):
+        books.holder(points=100, expires_on=TODAY)
     held = books.holder(points=400)
     books.one(create_hold(books.house, held, seconds=60))
     now = tomorrow(sweeping)
@@ -161,17 +181,15 @@ def test_two_sweeps_at_once_book_everything_once(sweeping: Sweeping) -> None:
     def other(place: int) -> None:
         found.append(sweeping.sweep(now + timedelta(microseconds=place)))
 
-    with sweeping.server.transaction(Scope.everything()) as connection:
+    with day_held(sweeping) as connection:
         # Both have looked when the first of them may lock.
-        connection.execute(
-            text("SELECT FROM account WHERE id = :id FOR UPDATE"), {"id": holders[0].account.id}
-        )
         threads = [threading.Thread(target=other, args=(place,)) for place in range(2)]
         for thread in threads:
             thread.start()
         until_somebody_waits(connection, sessions=2)
     for thread in threads:
         thread.join()
+    found.append(sweeping.sweep(now))
     assert sum(each.points for each in found) == 300
     assert sum(each.holds for each in found) == 1
     assert sweeping.count("expiry") == 3
@@ -179,7 +197,7 @@ def test_two_sweeps_at_once_book_everything_once(sweeping: Sweeping) -> None:
     assert sweeping.sweep(now) == NOTHING
 
 
-def test_a_sweep_that_waits_for_a_purchase_books_what_that_left(sweeping: Sweeping) -> None:
+def test_a_sweep_that_looked_before_a_purchase_books_what_that_left(sweeping: Sweeping) -> None:
     books = sweeping.books
     holder = books.holder(points=500)
     sweeping.granted(holder, 70, days=0)
@@ -191,7 +209,7 @@ def test_a_sweep_that_waits_for_a_purchase_books_what_that_left(sweeping: Sweepi
     def other() -> None:
         found.append(sweeping.sweep(now + timedelta(milliseconds=1)))
 
-    with sweeping.server.transaction(Scope.everything()) as connection:
+    with day_held(sweeping) as connection:
         # The purchase ends the hold, whose time is over, before it spends; the sweep has looked already.
         post(connection, [create_redeem(books.house, holder)], now)
         thread = threading.Thread(target=other)
@@ -202,9 +220,62 @@ def test_a_sweep_that_waits_for_a_purchase_books_what_that_left(sweeping: Sweepi
     assert (sweeping.count("lapse"), books.posted(holder)) == (1, 380)
 
 
+def test_an_account_that_somebody_holds_is_left_for_the_next_sweep(sweeping: Sweeping) -> None:
+    """It stops neither the others nor, through locks of a sweep that waits, their debits."""
+    books = sweeping.books
+    stuck, *others = (books.holder(points=100, expires_on=TODAY) for _ in range(3))
+    held = books.holder(points=400)
+    books.one(create_hold(books.house, held, seconds=60))
+    now = tomorrow(sweeping)
+    with account_held(sweeping, stuck):
+        assert sweeping.sweep(now) == Swept(3, 1, 200)
+        assert sweeping.sweep(now) == NOTHING
+        assert [books.posted(holder) for holder in (stuck, *others)] == [100, 0, 0]
+    assert sweeping.sweep(now) == Swept(1, 0, 100)
+
+
+def test_a_sweep_that_waits_for_the_day_holds_no_account(sweeping: Sweeping) -> None:
+    holder = sweeping.books.holder(points=100, expires_on=TODAY)
+    now = tomorrow(sweeping)
+    found: list[Swept] = []
+    with day_held(sweeping) as connection:
+        thread = threading.Thread(target=lambda: found.append(sweeping.sweep(now)))
+        thread.start()
+        until_somebody_waits(connection)
+        free = "SELECT id FROM account WHERE id = :id FOR UPDATE NOWAIT"
+        assert sweeping.books.ask(free, id=holder.account.id) == [(holder.account.id,)]
+    thread.join()
+    assert found == [Swept(1, 0, 100)]
+
+
+def test_without_a_moment_it_is_the_databases(sweeping: Sweeping) -> None:
+    books = sweeping.books
+    holder = books.holder(points=1_000)
+    ((clock,),) = books.ask("SELECT clock_timestamp()")
+    books.one(create_hold(books.house, holder, seconds=3_600), now=clock)
+    books.one(create_hold(books.house, holder, seconds=1), now=clock - timedelta(seconds=1))
+    assert sweeping.sweep(None) == Swept(1, 1, 0)
+    assert books.held(holder) == 300
+    assert sweeping.sweep(None) == NOTHING
+
+
+def test_only_what_is_due_is_picked(sweeping: Sweeping) -> None:
+    """What is picked and not due would take the place of what is."""
+    books = sweeping.books
+    wholly_held = books.holder(points=300, expires_on=TODAY)
+    books.one(create_hold(books.house, wholly_held, seconds=61))
+    expired, lapsing = books.holder(points=10, expires_on=TODAY), books.holder()
+    books.one(create_hold(books.house, lapsing, seconds=60))
+    tomorrow(sweeping)
+    books.holder(points=10, expires_on=TODAY + timedelta(days=1))
+    asked = {"now": NOW + timedelta(seconds=60), "today": TODAY + timedelta(days=1)}
+    picked = {account for _, account in books.ask(DUE.text, **asked)}
+    assert picked == {expired.account.id, lapsing.account.id}
+
+
 def test_a_database_that_goes_while_it_is_swept_is_told(sweeping: Sweeping) -> None:
     books = sweeping.books
-    holder = books.holder(points=10, expires_on=TODAY)
+    books.holder(points=10, expires_on=TODAY)
     now = tomorrow(sweeping)
     failed: list[DatabaseAway] = []
 
@@ -214,8 +285,7 @@ def test_a_database_that_goes_while_it_is_swept_is_told(sweeping: Sweeping) -> N
         except DatabaseAway as error:
             failed.append(error)
 
-    with sweeping.server.transaction(Scope.everything()) as connection:
-        connection.execute(text("SELECT FROM account WHERE id = :id FOR UPDATE"), {"id": holder.account.id})
+    with day_held(sweeping) as connection:
         thread = threading.Thread(target=other)
         thread.start()
         until_somebody_waits(connection)

@@ -158,3 +158,16 @@ def test_who_is_to_change_its_key_is_told_now(database_urls: TestDatabase, serve
         with server.transaction(Scope.everything()) as connection:
             assert terminals.ask_key_change(connection, terminal)
         assert heard(ear) == [f'{{"kind": "key", "terminal": {terminal}}}']
+
+
+def test_which_of_those_that_are_here_are_still_to_change_their_keys(connection: Connection) -> None:
+    house, old, new = create_house(connection), os.urandom(32), os.urandom(32)
+    asked = create_active_terminal(connection, house.store, public_key=old)
+    away, other = (create_active_terminal(connection, house.store) for _ in range(2))
+    for terminal in (asked, away):
+        assert terminals.ask_key_change(connection, terminal)
+    assert terminals.key_changes_asked(connection, [asked, other]) == {asked}
+    assert terminals.key_changes_asked(connection, []) == set()
+    assert change_key(connection, asked, new)
+    seated(connection, new)
+    assert terminals.key_changes_asked(connection, {asked: 1, away: 2}) == {away}

@@ -1,16 +1,20 @@
 """Day's end, as a terminal sees it: totals that agree, totals that do not, and the differences by name."""
 
 import os
+from datetime import timedelta
 from typing import Any
 
 import msgspec
+import pytest
 
 from protocol.limits import MAX_UPLOAD
 from protocol.messages import BatchItem, BatchTotal, BatchUpload, Reconciliation
+from protocol.messages.base import Amount
 from tests.conftest import TestDatabase
 from tests.factories import TODAY
 from tests.txserver.scenes import Scene, create_scene
 from tests.txserver.server_house import envelope, open_house
+from txserver.answers_batches import MOST_POINTS
 
 
 def total(kind: str, count: int, points: int) -> BatchTotal:
@@ -102,6 +106,56 @@ async def test_each_difference_is_named(database_urls: TestDatabase) -> None:
         assert [result.id for result in reply.results] == sorted(expected)
         (found,) = [result for result in reply.results if result.id == agrees.id]
         assert (found.kind, found.code, found.points, found.booked) == ("redeem", 0, 50, TODAY.isoformat())
+
+
+async def test_a_page_in_the_middle_names_nothing_beyond_its_last_id(database_urls: TestDatabase) -> None:
+    async with open_house(database_urls) as house:
+        scene = await create_scene(house)
+        first, second, third = sorted([(await scene.redeem()).id for _ in range(3)])
+        reply = await upload(scene, [item(second)], last=False)
+        assert [(result.id, result.outcome) for result in reply.results] == [
+            (first, "unknown_there"), (second, "agrees"),
+        ]  # fmt: skip
+        assert reply.through is None
+        rest = await upload(scene, [], after=second)
+        assert [result.id for result in rest.results] == [third]
+
+
+async def test_a_recorded_answer_keeps_its_date_on_a_later_day(database_urls: TestDatabase) -> None:
+    async with open_house(database_urls) as house:
+        scene = await create_scene(house)
+        message = Reconciliation(**envelope(), totals=[])
+        assert (await scene.terminal.ask(message)).business_date == TODAY.isoformat()
+        tomorrow = TODAY + timedelta(days=1)
+        house.books.open_day(tomorrow)
+        assert (await scene.redeem()).business_date == tomorrow.isoformat()
+        again = await scene.terminal.ask(message)
+        assert (again.business_date, again.recorded) == (TODAY.isoformat(), True)
+
+
+async def test_a_sum_that_no_message_can_say_is_told_as_the_most_that_one_can(
+    database_urls: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert msgspec.convert(MOST_POINTS, Amount) == MOST_POINTS
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(MOST_POINTS + 1, Amount)
+    monkeypatch.setattr("txserver.answers_batches.MOST_POINTS", 200)
+    async with open_house(database_urls) as house:
+        scene = await create_scene(house)
+        for _ in range(2):
+            await scene.redeem()
+        reply = await scene.terminal.ask(Reconciliation(**envelope(), totals=[total("redeem", 2, 200)]))
+        assert (reply.code, reply.totals) == (1401, [total("redeem", 2, 200)])
+        assert house.books.ask("SELECT server_points FROM terminal_batch_total") == [(240,)]
+
+
+async def test_without_an_open_day_a_batch_is_to_be_closed_later(database_urls: TestDatabase) -> None:
+    async with open_house(database_urls) as house:
+        scene = await create_scene(house)
+        house.books.ask("UPDATE business_day SET status = 'closed', closed_at = now() RETURNING 1")
+        reply = await scene.terminal.ask(Reconciliation(**envelope(), totals=[]))
+        assert (reply.code, reply.recorded) == (1811, False)
+        assert house.events("handler_failed") == []
 
 
 async def pages(scene: Scene, items: list[BatchItem]) -> list[Any]:

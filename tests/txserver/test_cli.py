@@ -14,7 +14,7 @@ import trio
 from ledger.embedded import SUPERUSER, EmbeddedPostgres
 from protocol.messages import Closing, Echo
 from tests.conftest import TestDatabase
-from tests.desk import Books, opened_books
+from tests.desk import Books, opened_books_of_today
 from tests.txserver.programs import create_environment, create_secrets, new_key, running
 from tests.txserver.server_house import envelope, redeem
 from txserver.cli import _serve, main
@@ -22,7 +22,7 @@ from txserver.cli import _serve, main
 
 @pytest.fixture
 def books(database_urls: TestDatabase) -> Iterator[Books]:
-    with opened_books(database_urls) as opened:
+    with opened_books_of_today(database_urls) as opened:
         yield opened
 
 

@@ -4,15 +4,18 @@ import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 import trio
+from sqlalchemy import text
 
-from ledger.database import Scope
+from ledger.database import Database, Scope
 from protocol.messages import Catalogue, Closing, Echo, Logout, LogoutReply, Notice, RedeemReply
 from protocol.noise import KeyPair
 from protocol.session import ServerSession
 from tests.conftest import TestDatabase
+from tests.desk import until_somebody_waits
 from tests.factories import create_price
 from tests.protocol.factories import create_ends
 from tests.txserver.hostile import create_session, flipped, opening, third_frame, undisturbed, until_closed
@@ -66,6 +69,40 @@ async def test_a_login_that_waits_for_the_database_is_cut_off_in_time(database_u
             assert await until_closed(stream) == b""
             assert await house.closed(1) == ["handshake_timeout"]
         assert (await (await house.terminal(key)).ask(Echo(**envelope()))).code == 0
+
+
+async def test_a_login_that_was_cut_off_does_not_end_the_session_before_it(
+    database_urls: TestDatabase,
+) -> None:
+    database = Database(database_urls.server)
+
+    async with open_house(database_urls, handshake_s=0.6) as house:
+        key = house.new_key()
+        terminal = await house.terminal(key)
+        row = {"key": key.public}
+
+        def serials() -> list[int]:
+            locked = text("SELECT serial FROM terminal WHERE public_key = :key FOR UPDATE")
+            with database.transaction(Scope.everything()) as connection:
+                return list(connection.execute(locked, row).scalars())
+
+        before = serials()
+        after: list[int] = []
+
+        async def ask() -> None:
+            after.extend(await trio.to_thread.run_sync(serials))
+
+        async with trio.open_nursery() as nursery:
+            with database.transaction(Scope.everything()) as connection:
+                connection.execute(text("SELECT FROM terminal WHERE public_key = :key FOR UPDATE"), row)
+                stream = await house.connect()
+                await stream.send_all(await third_frame(stream, create_session(key)))
+                assert await house.closed(1) == ["handshake_timeout"]
+                nursery.start_soon(ask)  # queues behind the login for the lock
+                await trio.to_thread.run_sync(partial(until_somebody_waits, connection, sessions=2))
+        assert after == before
+        assert (await terminal.ask(Echo(**envelope()))).code == 0
+    database.close()
 
 
 async def test_a_dribbled_frame_does_not_keep_a_session_alive(database_urls: TestDatabase) -> None:

@@ -17,7 +17,7 @@ from txserver.context import millis
 from txserver.logs import make_log
 from txserver.metrics import Metrics
 from txserver.notices import BURST, PAUSE_SECONDS, UNDER_WAY, Notices
-from txserver.registry import Facts, Registry, Seated
+from txserver.registry import REMEMBERED_SECONDS, Facts, Registry, Seated
 from txserver.watcher import key_pairs
 
 FACTS = Facts(catalogue=7, business_date=TODAY, key_id=2)
@@ -59,10 +59,16 @@ class Hall:
     log: io.StringIO
 
     def enter(
-        self, terminal: int, *, told: Facts = FACTS, stuck: bool = False, bug: Exception | None = None
+        self,
+        terminal: int,
+        *,
+        told: Facts = FACTS,
+        stuck: bool = False,
+        bug: Exception | None = None,
+        key_asked: bool = False,
     ) -> Listener:
         listener = Listener(stuck, bug)
-        seated = Seated(terminal, 1, listener, told)
+        seated = Seated(terminal, 1, listener, told, key_asked=key_asked)
         self.registry.enter(seated)
         self.notices.welcome(seated)
         return listener
@@ -134,6 +140,52 @@ async def test_one_terminal_is_asked_for_its_key() -> None:
         await trio.testing.wait_all_tasks_blocked()
         assert asked.told == [Notice(server_at=AT, change_key=True)]
         assert other.told == []
+
+
+ASKED = Notice(server_at=AT, change_key=True)
+
+
+async def test_who_was_asked_for_its_key_is_not_asked_again_with_the_next_news() -> None:
+    async with open_hall() as hall:
+        listener = hall.enter(1)
+        hall.notices.ask_key(1)
+        await trio.testing.wait_all_tasks_blocked()
+        hall.notices.learn(catalogue=8)
+        await trio.testing.wait_all_tasks_blocked()
+        assert listener.told == [ASKED, Notice(server_at=AT, catalogue=8)]
+
+
+async def test_who_is_asked_before_its_session_is_entered_hears_of_it_then() -> None:
+    async with open_hall() as hall:
+        for terminal in (1, 2):
+            hall.notices.ask_key(terminal)
+        late, told_at_login = hall.enter(1), hall.enter(2, key_asked=True)
+        await trio.testing.wait_all_tasks_blocked()
+        assert (late.told, told_at_login.told) == ([ASKED], [])
+
+
+async def test_a_word_for_who_does_not_come_is_forgotten(autojump_clock: trio.testing.MockClock) -> None:
+    async with open_hall() as hall:
+        hall.notices.ask_key(1)
+        hall.notices.ask_key(2)
+        autojump_clock.jump(REMEMBERED_SECONDS / 2)
+        hall.notices.ask_key(1)
+        autojump_clock.jump(REMEMBERED_SECONDS / 2)
+        old, fresh = hall.enter(2), hall.enter(1)
+        await trio.testing.wait_all_tasks_blocked()
+        assert (old.told, fresh.told) == ([], [ASKED])
+
+
+async def test_a_reminder_is_for_those_who_were_not_asked_in_their_session() -> None:
+    async with open_hall() as hall:
+        missed, told_at_login, other = hall.enter(1), hall.enter(2, key_asked=True), hall.enter(3)
+        for _ in range(2):
+            hall.notices.remind_key({1, 2, 9})
+            await trio.testing.wait_all_tasks_blocked()
+        assert (missed.told, told_at_login.told, other.told) == ([ASKED], [], [])
+        hall.notices.ask_key(2)  # asked anew
+        await trio.testing.wait_all_tasks_blocked()
+        assert told_at_login.told == [ASKED]
 
 
 async def test_nobody_waits_for_those_who_are_stuck() -> None:

@@ -3,6 +3,7 @@
 import struct
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
@@ -13,7 +14,15 @@ from ledger.embedded import EmbeddedPostgres
 from ledger.postings import Outcome, Request
 from tests.conftest import TestDatabase
 from tests.desk import Books, opened_books
-from tests.factories import NOW, create_inquiry, create_redeem, create_reversal, create_status, new_txid
+from tests.factories import (
+    NOW,
+    create_hold,
+    create_inquiry,
+    create_redeem,
+    create_reversal,
+    create_status,
+    new_txid,
+)
 from tests.txserver.batching import Executioner, held, refusing
 from txserver.pipeline import DatabaseGone, Pipeline, StatementFailed
 
@@ -69,6 +78,15 @@ async def test_a_batch_without_writes_commits_too(books: Books, pipeline: Pipeli
     (outcome,) = await run(pipeline, create_inquiry(books.house, books.holder()))
     assert (outcome.code, outcome.balance) == (0, 1_000)
     assert books.ask("SELECT count(*) FROM pg_locks WHERE locktype = 'transactionid'") == [(0,)]
+
+
+async def test_what_is_booked_may_go_by_the_databases_clock(books: Books, pipeline: Pipeline) -> None:
+    holder = books.holder()
+    before = datetime.now(UTC) - timedelta(seconds=1)
+    hold = create_hold(books.house, holder, seconds=60)
+    held, inquiry = await pipeline.run(stages([hold, create_inquiry(books.house, holder)], None))
+    assert before < held.at < datetime.now(UTC) + timedelta(seconds=1)
+    assert (held.expires_at, inquiry.held) == (held.at + timedelta(seconds=60), 300)
 
 
 # ---- refusals -----------------------------------------------------------------------------------

@@ -100,6 +100,20 @@ def test_old_words_are_forgotten() -> None:
     assert 999 in registry._ended
 
 
+def test_a_word_that_came_again_does_not_keep_older_ones_of_others() -> None:
+    registry, clock = create_registry()
+    registry.end(1, 6, "replaced")
+    registry.end(2, 6, "replaced")
+    clock.now += REMEMBERED_SECONDS / 2
+    registry.end(1, 7, "replaced")
+    clock.now += REMEMBERED_SECONDS / 2
+    registry.end(3, 6, "replaced")
+    (again, again_talk), (old, old_talk) = create_seated(6, terminal=1), create_seated(5, terminal=2)
+    registry.enter(again)
+    registry.enter(old)
+    assert (again_talk.ends, old_talk.ends) == (["replaced"], [])
+
+
 def test_a_stop_ends_all_now_and_later() -> None:
     registry, _ = create_registry()
     (one, one_talk), (other, other_talk) = create_seated(5), create_seated(4, terminal=2)

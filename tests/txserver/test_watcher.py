@@ -191,10 +191,13 @@ async def test_the_date_turns_by_itself_when_the_calendar_says_so(database_urls:
 async def test_a_day_that_cannot_be_opened_stays_and_the_server_goes_on(database_urls: TestDatabase) -> None:
     async with open_house(database_urls, look_s=0.1) as house:
         terminal = await house.terminal()
-        house.edge.at = NOW + timedelta(days=36_500)
-        (line, *_) = await logged(house, "business_day_kept")
-        assert "ahead of the database's clock" in line["error"]
-        reply = await terminal.ask(redeem(house.books.holder()))
+        with house.books.database.transaction(Scope.everything()) as connection:
+            connection.exec_driver_sql("SELECT FROM business_day FOR SHARE")  # as a posting that hangs
+            house.edge.at = NOW + timedelta(days=1)
+            (line, *_) = await logged(house, "business_day_kept")
+            assert "holds the business day" in line["error"]
+            house.edge.at = NOW
+            reply = await terminal.ask(redeem(house.books.holder()))
         assert (reply.code, reply.business_date) == (0, TODAY.isoformat())
 
 
@@ -209,6 +212,37 @@ async def test_one_terminal_is_asked_for_a_new_key_wherever_it_is(database_urls:
         assert (notice.change_key, notice.catalogue, notice.next_key) == (True, None, None)
         assert (await witness.ask(Echo(**envelope()))).code == 0
         assert witness.notices == []
+
+
+async def test_who_is_to_change_its_key_and_was_not_told_is_told_once(database_urls: TestDatabase) -> None:
+    async with open_house(database_urls, look_s=0.1) as house:
+        terminal = await house.terminal()
+        house.books.ask(
+            "UPDATE terminal SET key_change_asked = true WHERE id = :id RETURNING id", id=number_of(terminal)
+        )
+        assert (await terminal.notice()).change_key
+        # Every look from now on finds it again; the next notice is of something else.
+        house.edge.at = NOW + timedelta(days=1)
+        notice = await terminal.notice()
+        assert (notice.business_date, notice.change_key) == (TOMORROW.isoformat(), False)
+        assert terminal.notices == []
+
+
+async def test_who_was_told_at_its_login_to_change_its_key_is_not_told_again(
+    database_urls: TestDatabase,
+) -> None:
+    async with open_house(database_urls, look_s=0.1) as house:
+        key = house.new_key()
+        house.books.ask(
+            "UPDATE terminal SET key_change_asked = true WHERE public_key IS NOT NULL RETURNING id"
+        )
+        terminal = await house.terminal(key)
+        assert isinstance(terminal.welcome, LoginReply)
+        assert terminal.welcome.change_key
+        house.edge.at = NOW + timedelta(days=1)  # found by a look at everything
+        notice = await terminal.notice()
+        assert (notice.business_date, notice.change_key) == (TOMORROW.isoformat(), False)
+        assert terminal.notices == []
 
 
 async def test_keys_that_were_rotated_are_taken_over_and_told(

@@ -16,7 +16,7 @@ from ledger.keyring import rotate
 from protocol.messages import Closing, Echo, LoginReply
 from protocol.noise import KeyPair
 from tests.conftest import TestDatabase
-from tests.desk import Books, opened_books
+from tests.desk import Books, opened_books_of_today
 from tests.factories import Holder
 from tests.txserver.batching import Executioner
 from tests.txserver.programs import Program, create_environment, create_secrets, new_key, running
@@ -28,7 +28,7 @@ from txserver.workers import with_free_port
 
 @pytest.fixture
 def books(database_urls: TestDatabase) -> Iterator[Books]:
-    with opened_books(database_urls) as opened:
+    with opened_books_of_today(database_urls) as opened:
         yield opened
 
 
