@@ -24,7 +24,7 @@ async def reconcile(context: Context, seat: TerminalSeat, message: messages.Reco
             message.batch,
             totals,
             txid=UUID(bytes=message.id),
-            now=context.books_now() if context.books_now else None,
+            now=context.booking_time(),
         ),
     )
     return messages.ReconciliationReply(

@@ -43,6 +43,10 @@ class Context:
         """Run `ask(connection)` for who is not known yet, as `read` does."""
         return await self.turns.login(self._transaction(ask))
 
+    def booking_time(self) -> datetime | None:
+        """What the ledger is told the time is; None: it asks the database."""
+        return None if self.books_now is None else self.books_now()
+
     async def read(self, terminal: int, ask: Callable[[Any], Answer]) -> Answer:
         """Run `ask(connection)` for a terminal on a thread, in a transaction of its own. Raises DatabaseAway.
 

@@ -116,7 +116,7 @@ async def serve(
 
 def _first_facts(database: Database, keyring: Keyring, edge: Edge, log: FilteringBoundLogger) -> Facts:
     """What the first terminals are told. Raises DatabaseUnfit, DatabaseAway."""
-    day = keep_day(database, edge.now, log)
+    day = keep_day(database, edge.books_now() if edge.books_now else None, log)
     with database.transaction(Scope.everything()) as connection:
         catalogue = merchants.catalogue_version(connection)
     return Facts(catalogue, day, keyring.next_key_id)

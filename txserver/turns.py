@@ -38,7 +38,10 @@ class Turns:
         return await trio.to_thread.run_sync(work, limiter=places, abandon_on_cancel=True)
 
     async def rest(self) -> None:
-        """Return when nothing is under way, also nothing that nobody waits for any more."""
+        """Return when nothing is under way, also nothing that nobody waits for any more.
+
+        For the end of a program: it takes all places, so whoever asks afterwards waits for ever.
+        """
         for limiter in (self._logins, self._reads):
             for place in range(int(limiter.total_tokens)):
                 await limiter.acquire_on_behalf_of(place)

@@ -121,7 +121,7 @@ class Watcher:
 
     async def _look_at_all(self) -> None:
         context, log = self._house.context, self._house.log
-        await self._found("calendar", lambda: keep_day(context.database, context.now, log))
+        await self._found("calendar", lambda: keep_day(context.database, context.booking_time(), log))
         await self._look_at_database(self._house.registry.serials())
         await self._look_at_keys()
 
@@ -193,7 +193,7 @@ class Watcher:
             swept = await self._found(
                 "sweep",
                 lambda: sweep.sweep(
-                    context.database, context.now(), self._new_txid, most_accounts=SWEEP_ACCOUNTS
+                    context.database, context.booking_time(), self._new_txid, most_accounts=SWEEP_ACCOUNTS
                 ),
                 limiter=self._sweeping,
             )
@@ -215,14 +215,15 @@ def key_pairs(keyring: Keyring) -> dict[int, KeyPair]:
     return {number: KeyPair.from_private(key) for number, key in keyring.server_keys.items()}
 
 
-def keep_day(database: Database, now: Callable[[], datetime], log: FilteringBoundLogger) -> date:
+def keep_day(database: Database, now: datetime | None, log: FilteringBoundLogger) -> date:
     """The open business date, after opening the calendar's if it is later and can be opened now.
 
-    Raises DatabaseUnfit when there is no day at all and none can be opened, DatabaseAway.
+    `now` None is the database's clock. Raises DatabaseAway, and DatabaseUnfit when there is no day at all and
+    none can be opened.
     """
     try:
         with database.transaction(Scope.everything()) as connection:
-            return businessday.keep(connection, now())
+            return businessday.keep(connection, now)
     except (businessday.DayBusy, businessday.ClockWrong) as error:
         log.error("business_day_kept", error=str(error))
         with database.transaction(Scope.everything()) as connection:

@@ -76,9 +76,9 @@ async def test_a_place_is_taken_until_its_thread_has_ended_also_when_nobody_wait
         await trio.testing.wait_all_tasks_blocked()
         assert slow.begun == PER_TERMINAL
         slow.done.set()
-        with trio.fail_after(PATIENCE_S):
-            await turns.rest()
     assert slow.begun == PER_TERMINAL + 1
+    with trio.fail_after(PATIENCE_S):
+        await turns.rest()
 
 
 async def test_who_gives_up_waiting_leaves_no_place_taken() -> None:
