@@ -10,6 +10,7 @@ from tests.ledger.states import NOW, TODAY
 __all__ = ["GRACE", "HIGH", "LOW", "Naive", "PencilLot", "Step"]
 
 GRACE = 30
+OPEN_HOLDS = 20
 LOW, HIGH = 10, 500  # what the cinema sells at once
 Part: TypeAlias = tuple[int, int]  # which lot, how many points
 Step: TypeAlias = tuple[Any, ...]  # what, under which number, and what it says
@@ -95,6 +96,9 @@ class Naive:
     def spend(self, number: int, kind: str, amount: int) -> Answer:
         if not LOW <= amount <= HIGH:
             return Code.AMOUNT_INVALID, 0
+        held = [deed for deed in self.deeds.values() if deed.kind == "hold" and deed.fate == "stands"]
+        if kind == "hold" and len(held) >= OPEN_HOLDS:
+            return Code.LIMIT_EXCEEDED, 0
         if self.balance < amount:
             everything = sum(lot.points - lot.held for lot in self.lots)
             return (Code.POINTS_EXPIRED if everything >= amount else Code.POINTS_INSUFFICIENT), 0
@@ -187,7 +191,8 @@ class Naive:
         return Code.APPROVED, wanted
 
     def give_back(self, parts: list[Part]) -> None:
-        late = [self.lots[place] for place, _ in parts if self.over(self.lots[place])]
+        given = [self.lots[place] for place, _ in parts]
+        late = [lot for lot in given if self.over(lot) and not lot.held]
         if late:
             self.break_off()
         for lot in late:
