@@ -8,10 +8,11 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
 from ledger.events import Event, announce
+from ledger.statements import LOCK_DAY
 
 __all__ = [
-    "Calendar", "ClockWrong", "DayBusy", "advance", "begins_at", "business_date", "date_at", "keep",
-    "read_calendar", "set_calendar",
+    "Calendar", "ClockWrong", "DayBusy", "advance", "begins_at", "business_date", "date_at", "hold_date",
+    "keep", "read_calendar", "set_calendar",
 ]  # fmt: skip
 
 # While the closing waits for the lock every debit waits behind it; a posting takes milliseconds, so what
@@ -21,6 +22,7 @@ LOCK_WAIT = text("SET LOCAL lock_timeout = '500ms'")
 CLOCK = text("SELECT clock_timestamp()")
 
 OPEN_DAY = text("SELECT date FROM business_day WHERE status = 'open'")
+HOLD_DAY = text(LOCK_DAY.sql)
 CALENDAR = text("SELECT time_zone, cut_off FROM calendar")
 SET_CALENDAR = text("UPDATE calendar SET time_zone = :time_zone, cut_off = :cut_off RETURNING one")
 # A posting's FOR SHARE takes the table's ROW SHARE lock, which this one conflicts with. The row's own
@@ -105,6 +107,11 @@ def date_at(moment: datetime, calendar: Calendar) -> date:
 def business_date(connection: Connection) -> date | None:
     """The open business date, or None before the first."""
     return connection.execute(OPEN_DAY).scalar_one_or_none()
+
+
+def hold_date(connection: Connection) -> date | None:
+    """The open business date, which stays open until the transaction ends: a posting holds it so, too."""
+    return connection.execute(HOLD_DAY).scalar_one_or_none()
 
 
 def keep(connection: Connection, now: datetime | None) -> date:

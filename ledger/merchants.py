@@ -2,14 +2,16 @@
 
 from dataclasses import dataclass
 from datetime import date
+from typing import Required, TypedDict, Unpack
 
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, NoResultFound
 
 from ledger import events
+from ledger.businessday import hold_date
 
 __all__ = [
-    "Offer", "PriceRefused", "agree_price", "catalogue", "catalogue_version", "change_price",
+    "Offer", "PriceRefused", "PriceTerms", "agree_price", "catalogue", "catalogue_version", "change_price",
     "create_service", "set_service_status",
 ]  # fmt: skip
 
@@ -49,8 +51,6 @@ CATALOGUE = text(
        WHERE d.status = 'open' AND s.code > :after
        ORDER BY s.code, p.during LIMIT :most"""
 )
-# The day does not turn while a change of price is decided: sales on it would keep the old price.
-HOLD_DAY = text("SELECT date FROM business_day WHERE status = 'open' FOR SHARE")
 RUNNING = text(
     """SELECT id, lower(during) AS since, upper(during) - 1 AS until FROM price
        WHERE merchant_id = :merchant AND service_id = :service AND during @> CAST(:since AS date)
@@ -62,6 +62,19 @@ END_BEFORE = text(
        WHERE id = :id"""
 )
 OVERLAP = "price_overlap"  # the constraint that keeps two agreements off one day
+
+
+class PriceTerms(TypedDict, total=False):
+    """Points of one unit (1 unless said), money owed for it in minor units of `currency` (CNY unless said).
+
+    With `open_range` (least and most points of one purchase) the price is open: `points` stays 1 and
+    `settlement_minor` is owed per point.
+    """
+
+    points: int
+    settlement_minor: Required[int]
+    currency: str
+    open_range: tuple[int, int] | None
 
 
 class PriceRefused(Exception):
@@ -115,28 +128,14 @@ def agree_price(
     service: int,
     since: date,
     until: date | None = None,
-    points: int = 1,
-    settlement_minor: int,
-    currency: str = "CNY",
-    open_range: tuple[int, int] | None = None,
+    **terms: Unpack[PriceTerms],
 ) -> int:
     """An agreement from `since` to `until` (both included; None: without end). Returns its version's id.
 
-    With `open_range` (least and most points of one purchase) the price is open: `points` stays 1 and
-    `settlement_minor` is owed per point. The database refuses two agreements for one day.
+    The database refuses two agreements for one day.
     """
     _edited(connection)
-    return _agree(
-        connection,
-        merchant=merchant,
-        service=service,
-        since=since,
-        until=until,
-        points=points,
-        settlement_minor=settlement_minor,
-        currency=currency,
-        open_range=open_range,
-    )
+    return _agree(connection, merchant, service, since, until, terms)
 
 
 def change_price(
@@ -146,10 +145,7 @@ def change_price(
     service: int,
     since: date,
     until: date | None = None,
-    points: int = 1,
-    settlement_minor: int,
-    currency: str = "CNY",
-    open_range: tuple[int, int] | None = None,
+    **terms: Unpack[PriceTerms],
 ) -> int:
     """From `since` on other terms hold: the running agreement ends the day before. Returns the new version.
 
@@ -158,7 +154,9 @@ def change_price(
     open business date while a price is in force on it, and for days that another agreement has.
     """
     _edited(connection)  # first, as everybody: it is the lock that changes of prices queue for
-    today = connection.execute(HOLD_DAY).scalar_one()
+    today = hold_date(connection)  # it does not turn meanwhile: sales on it would keep the old price
+    if today is None:
+        raise NoResultFound("no business day is open")
     running = connection.execute(
         RUNNING, {"merchant": merchant, "service": service, "since": since}
     ).one_or_none()
@@ -170,17 +168,7 @@ def change_price(
         connection.execute(END_BEFORE, {"id": running.id, "since": since})
         until = until or running.until
     try:
-        return _agree(
-            connection,
-            merchant=merchant,
-            service=service,
-            since=since,
-            until=until,
-            points=points,
-            settlement_minor=settlement_minor,
-            currency=currency,
-            open_range=open_range,
-        )
+        return _agree(connection, merchant, service, since, until, terms)
     except IntegrityError as error:
         if OVERLAP not in str(error.orig):
             raise
@@ -200,17 +188,9 @@ def catalogue(connection: Connection, terminal: int, *, after: str = "", most: i
 
 
 def _agree(
-    connection: Connection,
-    *,
-    merchant: int,
-    service: int,
-    since: date,
-    until: date | None,
-    points: int,
-    settlement_minor: int,
-    currency: str,
-    open_range: tuple[int, int] | None,
+    connection: Connection, merchant: int, service: int, since: date, until: date | None, terms: PriceTerms
 ) -> int:
+    open_range = terms.get("open_range")
     low, high = open_range or (None, None)
     new: int = connection.execute(
         INSERT_PRICE,
@@ -219,9 +199,9 @@ def _agree(
             "service": service,
             "since": since,
             "until": until,
-            "points": points,
-            "settlement_minor": settlement_minor,
-            "currency": currency,
+            "points": terms.get("points", 1),
+            "settlement_minor": terms["settlement_minor"],
+            "currency": terms.get("currency", "CNY"),
             "open": open_range is not None,
             "min_points": low,
             "max_points": high,

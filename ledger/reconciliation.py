@@ -13,6 +13,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, text
 
 from ledger.books import NoOpenDay
+from ledger.businessday import hold_date
 from ledger.statements import TERMINAL_LOCK
 
 __all__ = ["KINDS", "BatchTotal", "Compared", "Item", "Reconciled", "Result", "compare", "reconcile"]
@@ -23,7 +24,6 @@ BATCHES_BACK = 14
 
 # In the order of the books: the day first. What is being posted for the terminal commits before the totals
 # are added up, and is in them; what comes later waits, and is dated after the closing.
-LOCK_DAY = text("SELECT date FROM business_day WHERE status = 'open' FOR SHARE")
 LOCK_POSTINGS = text("SELECT pg_advisory_xact_lock(:key)")
 LOCK_TERMINAL = text("SELECT tenant_id, last_batch FROM terminal WHERE id = :terminal FOR NO KEY UPDATE")
 CLOCK = text("SELECT clock_timestamp()")
@@ -187,7 +187,7 @@ def reconcile(
     is being posted for the terminal. Raises NoOpenDay.
     """
     asked = {"terminal": terminal, "batch": batch}
-    today = connection.execute(LOCK_DAY).scalar_one_or_none()
+    today = hold_date(connection)
     if today is None:
         raise NoOpenDay("no business day is open")
     connection.execute(LOCK_POSTINGS, {"key": TERMINAL_LOCK + terminal})

@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from ledger import books
-from ledger.businessday import business_date
+from ledger.businessday import business_date, hold_date
 from ledger.database import Database, Scope
 from ledger.model import OFFICE_TERMINAL
 from ledger.postings import Expire
@@ -21,9 +21,6 @@ __all__ = ["MOST_ACCOUNTS", "Swept", "sweep"]
 
 MOST_ACCOUNTS = 500  # locked together: short enough that a debit never waits long behind a sweep
 
-# The locks in the order of the books, the day before the accounts: a sweep that waited for the day with
-# accounts in its hands would stop their debits.
-HOLD_DAY = text("SELECT FROM business_day WHERE status = 'open' FOR SHARE")
 # Who waits for an account keeps those that it has already from their debits, so a sweep waits for none.
 FREE = text(
     """SELECT a.slot, a.id FROM unnest(CAST(:slots AS int2[]), CAST(:accounts AS int8[])) AS k(slot, id)
@@ -100,7 +97,9 @@ def _free(connection: Connection, due: list[tuple[int, int]]) -> list[tuple[int,
     """Those that nobody else has locked; they are ours until the transaction ends."""
     if not due:
         return []
-    connection.execute(HOLD_DAY)
+    # In the order of the books, the day before the accounts: a sweep that waited for the day with accounts in
+    # its hands would stop their debits.
+    hold_date(connection)
     return [(slot, account) for slot, account in connection.execute(FREE, _columns(due))]
 
 

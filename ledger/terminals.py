@@ -268,7 +268,7 @@ def revoke(connection: Connection, terminal: int) -> bool:
     return True
 
 
-def change_key(connection: Connection, terminal: int, key: bytes, now: datetime) -> bool:
+def change_key(connection: Connection, terminal: int, key: bytes) -> bool:
     """Note a terminal's next key; its first login with it makes it the present one. Again is fine.
 
     False when it cannot be used: it is no point that keeps a secret, or some terminal has it already. `now`

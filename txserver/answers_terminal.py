@@ -71,6 +71,6 @@ def _item(offer: merchants.Offer) -> messages.CatalogueItem:
 async def key_change(context: Context, seat: TerminalSeat, message: messages.KeyChange) -> messages.Reply:
     """Sent again it is accepted again: the key is the same one, whatever its request is numbered."""
     accepted = await context.read(
-        seat.id, lambda connection: terminals.change_key(connection, seat.id, message.key, context.now())
+        seat.id, lambda connection: terminals.change_key(connection, seat.id, message.key)
     )
     return replied(context, messages.KeyChangeReply, message, Code.APPROVED if accepted else KEY_UNUSABLE)

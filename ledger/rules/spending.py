@@ -91,8 +91,10 @@ def spend(state: State, writes: Writes, account: AccountState, request: Spend) -
 
 def _holds_refusal(state: State, request: Spend) -> Code | None:
     """Every posting of an account looks at its open holds: nobody may pile them up."""
-    several = isinstance(request, Hold) and len(state.holds.get((request.slot, request.account), {}))
-    return Code.LIMIT_EXCEEDED if several >= MAX_OPEN_HOLDS else None
+    if not isinstance(request, Hold):
+        return None
+    open_holds = state.holds.get((request.slot, request.account), {})
+    return Code.LIMIT_EXCEEDED if len(open_holds) >= MAX_OPEN_HOLDS else None
 
 
 def _book(state: State, writes: Writes, row: TransactionRow, request: Spend, lots: list[LotState]) -> None:

@@ -50,10 +50,6 @@ def seated(connection: Connection, key: bytes, **fields: Any) -> terminals.Termi
     return seat
 
 
-def change_key(connection: Connection, terminal: int, key: bytes) -> bool:
-    return terminals.change_key(connection, terminal, key, NOW)
-
-
 def columns(connection: Connection, terminal: int, names: str) -> tuple[Any, ...]:
     row = connection.execute(text(f"SELECT {names} FROM terminal WHERE id = :id"), {"id": terminal}).one()
     return tuple(row)

@@ -2,7 +2,6 @@
 
 import os
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -16,7 +15,6 @@ from tests.conftest import TestDatabase
 from tests.desk import until_somebody_waits
 from tests.factories import NOW, create_active_terminal, create_house
 from tests.ledger.devices import (
-    change_key,
     columns,
     create_terminal_with_key,
     eavesdropping,
@@ -27,22 +25,6 @@ from tests.ledger.devices import (
     seated,
     told,
 )
-
-
-@pytest.fixture
-def connection(database_urls: TestDatabase) -> Iterator[Connection]:
-    database = Database(database_urls.site)
-    with database.transaction(Scope.everything()) as opened:
-        yield opened
-    database.close()
-
-
-@pytest.fixture
-def server(database_urls: TestDatabase) -> Iterator[Database]:
-    """Whoever lets terminals in logs in as tessera_server."""
-    database = Database(database_urls.server)
-    yield database
-    database.close()
 
 
 def test_an_invitation_is_good_once_and_for_the_same_key_again(connection: Connection) -> None:
@@ -159,7 +141,7 @@ def test_a_device_that_takes_a_place_over_ends_the_session_of_the_one_before(
     enrolment_id, new_key = os.urandom(16), os.urandom(32)
     with server.transaction(Scope.everything()) as other:
         seated(other, old_key, worker="a")
-        assert change_key(other, terminal, os.urandom(32))
+        assert terminals.change_key(other, terminal, os.urandom(32))
     terminals.create_enrolment(
         connection, terminal, enrolment_id=enrolment_id, expires_at=NOW + timedelta(hours=1)
     )

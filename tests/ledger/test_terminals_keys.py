@@ -2,7 +2,6 @@
 
 import os
 import threading
-from collections.abc import Iterator
 from datetime import timedelta
 
 import nacl.bindings
@@ -16,7 +15,6 @@ from tests.conftest import TestDatabase
 from tests.desk import until_somebody_waits
 from tests.factories import NOW, create_active_terminal, create_house
 from tests.ledger.devices import (
-    change_key,
     columns,
     create_terminal_with_key,
     eavesdropping,
@@ -28,28 +26,12 @@ from tests.ledger.devices import (
 )
 
 
-@pytest.fixture
-def connection(database_urls: TestDatabase) -> Iterator[Connection]:
-    database = Database(database_urls.site)
-    with database.transaction(Scope.everything()) as opened:
-        yield opened
-    database.close()
-
-
-@pytest.fixture
-def server(database_urls: TestDatabase) -> Iterator[Database]:
-    """Whoever lets terminals in logs in as tessera_server."""
-    database = Database(database_urls.server)
-    yield database
-    database.close()
-
-
 def test_the_first_login_with_a_next_key_makes_it_the_present_one(connection: Connection) -> None:
     house, old, new = create_house(connection), os.urandom(32), os.urandom(32)
     terminal = create_active_terminal(connection, house.store, public_key=old)
     assert terminals.ask_key_change(connection, terminal)
     assert seated(connection, old).change_key
-    assert change_key(connection, terminal, new)
+    assert terminals.change_key(connection, terminal, new)
     assert terminals.is_active(connection, new)
     # Until then the old one works, and the terminal is still asked.
     assert seated(connection, old).change_key
@@ -73,16 +55,16 @@ def test_a_key_that_is_old_is_to_be_changed(connection: Connection) -> None:
     later = NOW + days + timedelta(seconds=1)
     assert seated(connection, old, now=later, key_days=30).change_key
     assert not seated(connection, old, now=later).change_key
-    assert change_key(connection, terminal, new)
+    assert terminals.change_key(connection, terminal, new)
     assert not seated(connection, new, now=later, key_days=30).change_key
 
 
 def test_a_next_key_may_be_told_again_and_be_replaced_by_another(connection: Connection) -> None:
     house, old, new, newer = create_house(connection), *(os.urandom(32) for _ in range(3))
     terminal = create_active_terminal(connection, house.store, public_key=old)
-    assert change_key(connection, terminal, new)
-    assert change_key(connection, terminal, new)
-    assert change_key(connection, terminal, newer)
+    assert terminals.change_key(connection, terminal, new)
+    assert terminals.change_key(connection, terminal, new)
+    assert terminals.change_key(connection, terminal, newer)
     assert login(connection, new) is None
     assert seated(connection, newer).id == terminal
 
@@ -91,9 +73,9 @@ def test_a_key_that_some_terminal_has_or_will_have_is_refused(connection: Connec
     house, mine, others, others_next = create_house(connection), *(os.urandom(32) for _ in range(3))
     terminal = create_active_terminal(connection, house.store, public_key=mine)
     other = create_active_terminal(connection, house.store, public_key=others)
-    assert change_key(connection, other, others_next)
+    assert terminals.change_key(connection, other, others_next)
     for taken in (mine, others, others_next):
-        assert not change_key(connection, terminal, taken)
+        assert not terminals.change_key(connection, terminal, taken)
     for taken in (others, others_next):
         _, enrolment_id = invited(connection, house)
         assert enrol(connection, enrolment_id, taken) is None
@@ -103,10 +85,10 @@ def test_a_key_that_some_terminal_has_or_will_have_is_refused(connection: Connec
 def test_a_terminal_that_is_revoked_or_was_never_there_changes_no_key(connection: Connection) -> None:
     house = create_house(connection)
     terminals.revoke(connection, house.terminal)
-    assert not change_key(connection, house.terminal, os.urandom(32))
+    assert not terminals.change_key(connection, house.terminal, os.urandom(32))
     assert not terminals.ask_key_change(connection, house.terminal)
-    assert not change_key(connection, 10**9, os.urandom(32))
-    assert not change_key(connection, 0, os.urandom(32))
+    assert not terminals.change_key(connection, 10**9, os.urandom(32))
+    assert not terminals.change_key(connection, 0, os.urandom(32))
     assert not terminals.ask_key_change(connection, 10**9)
 
 
@@ -124,9 +106,9 @@ def test_a_key_that_keeps_no_secret_is_refused(connection: Connection) -> None:
     house = create_house(connection)
     unfit = [point[:-1] + bytes([point[-1] | high]) for point in terminals.SMALL_ORDER for high in (0, 0x80)]
     for key in (*unfit, b"", bytes([9] * 31), bytes([9] * 33)):
-        assert not change_key(connection, house.terminal, key)
+        assert not terminals.change_key(connection, house.terminal, key)
     assert columns(connection, house.terminal, "next_public_key") == (None,)
-    assert change_key(connection, house.terminal, bytes([9, *bytes(31)]))
+    assert terminals.change_key(connection, house.terminal, bytes([9, *bytes(31)]))
 
 
 def test_two_terminals_that_show_one_key_at_once_do_not_both_get_it(
@@ -144,7 +126,7 @@ def test_two_terminals_that_show_one_key_at_once_do_not_both_get_it(
             found.append(enrol(other, enrolment_id, key))
 
     with server.transaction(Scope.everything()) as first:
-        assert change_key(first, house.terminal, key)
+        assert terminals.change_key(first, house.terminal, key)
         thread = threading.Thread(target=second)
         thread.start()
         until_somebody_waits(first)
@@ -168,6 +150,6 @@ def test_which_of_those_that_are_here_are_still_to_change_their_keys(connection:
         assert terminals.ask_key_change(connection, terminal)
     assert terminals.key_changes_asked(connection, [asked, other]) == {asked}
     assert terminals.key_changes_asked(connection, []) == set()
-    assert change_key(connection, asked, new)
+    assert terminals.change_key(connection, asked, new)
     seated(connection, new)
     assert terminals.key_changes_asked(connection, {asked: 1, away: 2}) == {away}
