@@ -13,14 +13,19 @@ from txserver.context import Context, millis
 from txserver.cursors import page_start, to_cursor
 from txserver.pins import is_fit
 
-__all__ = ["balance", "consumption", "pin_change"]
+__all__ = ["ask_balance", "change_pin", "consumption", "pin_changed", "tell_balance"]
 
 HISTORY_PAGE = 12  # transactions in one frame at most
 CURSOR_INVALID = 3011
 
 
-async def balance(context: Context, seat: TerminalSeat, message: messages.BalanceInquiry) -> messages.Reply:
-    _, outcome = await _inquire(context, seat, message, pin_needed=False)
+def ask_balance(context: Context, seat: TerminalSeat, message: messages.BalanceInquiry) -> postings.Inquiry:
+    return _inquiry(context, seat, message, opened(context, message), pin_needed=False)
+
+
+def tell_balance(
+    context: Context, seat: TerminalSeat, message: messages.BalanceInquiry, outcome: Outcome
+) -> messages.Reply:
     return posted(
         context,
         messages.BalanceInquiryReply,
@@ -39,7 +44,8 @@ async def consumption(
     context: Context, seat: TerminalSeat, message: messages.ConsumptionInquiry
 ) -> messages.Reply:
     reply_type = messages.ConsumptionInquiryReply
-    token, outcome = await _inquire(context, seat, message, pin_needed=True)
+    token = opened(context, message)
+    outcome = await context.batcher.post(_inquiry(context, seat, message, token, pin_needed=True))
     if outcome.code is not Code.APPROVED:
         return posted(context, reply_type, message, outcome)
     key, slot, account = context.keyring.session_key, token.slot, token.account
@@ -75,44 +81,44 @@ def _item(happening: history.Happening) -> messages.ConsumptionItem:
     )
 
 
-async def _inquire(
+def _inquiry(
     context: Context,
     seat: TerminalSeat,
     message: messages.BalanceInquiry | messages.ConsumptionInquiry,
+    token: CardToken,
     *,
     pin_needed: bool,
-) -> tuple[CardToken, Outcome]:
-    token = opened(context, message)
-    outcome = await context.batcher.post(
-        postings.Inquiry(
-            slot=token.slot,
-            account=token.account,
-            terminal=seat.id,
-            txid=UUID(bytes=message.id),
-            card=token.card,
-            issue=token.issue,
-            pin_proof=proof(context, token, message.pin),
-            pin_needed=pin_needed,
-        )
+) -> postings.Inquiry:
+    return postings.Inquiry(
+        slot=token.slot,
+        account=token.account,
+        terminal=seat.id,
+        txid=UUID(bytes=message.id),
+        card=token.card,
+        issue=token.issue,
+        pin_proof=proof(context, token, message.pin),
+        pin_needed=pin_needed,
     )
-    return token, outcome
 
 
-async def pin_change(context: Context, seat: TerminalSeat, message: messages.PinChange) -> messages.Reply:
+def change_pin(context: Context, seat: TerminalSeat, message: messages.PinChange) -> postings.PinChange:
     """On the word of the one-time code when there is one, else of the present PIN."""
     token = opened(context, message)
     keyring, code = context.keyring, message.reset_code
-    outcome = await context.batcher.post(
-        postings.PinChange(
-            **traced(seat, message, token),
-            card=token.card,
-            issue=token.issue,
-            verifier=keyring.pin_verifier(token.slot, token.account, token.card, message.new_pin),
-            fit=is_fit(message.new_pin),
-            pin_proof=proof(context, token, message.pin),
-            code_proof=(
-                None if code is None else keyring.code_verifier(token.slot, token.account, token.card, code)
-            ),
-        )
+    return postings.PinChange(
+        **traced(seat, message, token),
+        card=token.card,
+        issue=token.issue,
+        verifier=keyring.pin_verifier(token.slot, token.account, token.card, message.new_pin),
+        fit=is_fit(message.new_pin),
+        pin_proof=proof(context, token, message.pin),
+        code_proof=(
+            None if code is None else keyring.code_verifier(token.slot, token.account, token.card, code)
+        ),
     )
+
+
+def pin_changed(
+    context: Context, seat: TerminalSeat, message: messages.PinChange, outcome: Outcome
+) -> messages.Reply:
     return posted(context, messages.PinChangeReply, message, outcome)

@@ -1,4 +1,8 @@
-"""Everything that moves or reserves points: each message becomes one posting, through the batcher."""
+"""Everything that moves or reserves points: each message becomes one posting, and its outcome the reply.
+
+What is asked of the books is in the present tense, what a terminal is told afterwards in the past.
+Nothing here waits, and `opened` raises CredentialError for a card that does not open.
+"""
 
 from collections.abc import Callable
 from datetime import UTC
@@ -14,14 +18,22 @@ from txserver.context import Context, millis
 
 Lines: TypeAlias = Callable[[TransactionRow], list[str]]
 
-__all__ = ["capture", "hold", "redeem", "refund", "release", "reversal", "status"]
+__all__ = [
+    "ask_status", "capture", "captured", "held", "hold", "redeem", "redeemed", "refund", "refunded",
+    "release", "released", "reverse", "reversed_", "tell_status",
+]  # fmt: skip
 
 _WITH_APPROVAL = ("redeem", "hold", "capture", "refund")  # kinds whose reply carries an approval number
 _ENDED = {"capture": "captured", "release": "released", "lapse": "expired", "reversal": "reversed"}
 
 
-async def redeem(context: Context, seat: TerminalSeat, message: messages.Redeem) -> messages.Reply:
-    outcome = await context.batcher.post(postings.Redeem(**_spending(context, seat, message)))
+def redeem(context: Context, seat: TerminalSeat, message: messages.Redeem) -> postings.Redeem:
+    return postings.Redeem(**_spending(context, seat, message))
+
+
+def redeemed(
+    context: Context, seat: TerminalSeat, message: messages.Redeem, outcome: Outcome
+) -> messages.Reply:
     return posted(
         context,
         messages.RedeemReply,
@@ -33,10 +45,11 @@ async def redeem(context: Context, seat: TerminalSeat, message: messages.Redeem)
     )
 
 
-async def hold(context: Context, seat: TerminalSeat, message: messages.Hold) -> messages.Reply:
-    outcome = await context.batcher.post(
-        postings.Hold(**_spending(context, seat, message), seconds=message.hold_s)
-    )
+def hold(context: Context, seat: TerminalSeat, message: messages.Hold) -> postings.Hold:
+    return postings.Hold(**_spending(context, seat, message), seconds=message.hold_s)
+
+
+def held(context: Context, seat: TerminalSeat, message: messages.Hold, outcome: Outcome) -> messages.Reply:
     return posted(
         context,
         messages.HoldReply,
@@ -45,19 +58,22 @@ async def hold(context: Context, seat: TerminalSeat, message: messages.Hold) -> 
         points=outcome.points,
         balance=outcome.balance,
         expires_at=None if outcome.expires_at is None else millis(outcome.expires_at),
-        **_printed(seat, outcome, _held),
+        **_printed(seat, outcome, _reserved),
     )
 
 
-async def capture(context: Context, seat: TerminalSeat, message: messages.Capture) -> messages.Reply:
-    outcome = await context.batcher.post(
-        postings.Capture(
-            **traced(seat, message, opened(context, message)),
-            hold=UUID(bytes=message.hold),
-            points=message.amount,
-            reference=message.reference,
-        )
+def capture(context: Context, seat: TerminalSeat, message: messages.Capture) -> postings.Capture:
+    return postings.Capture(
+        **traced(seat, message, opened(context, message)),
+        hold=UUID(bytes=message.hold),
+        points=message.amount,
+        reference=message.reference,
     )
+
+
+def captured(
+    context: Context, seat: TerminalSeat, message: messages.Capture, outcome: Outcome
+) -> messages.Reply:
     return posted(
         context,
         messages.CaptureReply,
@@ -66,14 +82,17 @@ async def capture(context: Context, seat: TerminalSeat, message: messages.Captur
         points=outcome.points,
         released=outcome.rest or 0,
         balance=outcome.balance,
-        **_printed(seat, outcome, lambda row: [_sold(row), f"-{row.points} points", *_released(row)]),
+        **_printed(seat, outcome, lambda row: [_sold(row), f"-{row.points} points", *_freed(row)]),
     )
 
 
-async def release(context: Context, seat: TerminalSeat, message: messages.Release) -> messages.Reply:
-    outcome = await context.batcher.post(
-        postings.Release(**traced(seat, message, opened(context, message)), hold=UUID(bytes=message.hold))
-    )
+def release(context: Context, seat: TerminalSeat, message: messages.Release) -> postings.Release:
+    return postings.Release(**traced(seat, message, opened(context, message)), hold=UUID(bytes=message.hold))
+
+
+def released(
+    context: Context, seat: TerminalSeat, message: messages.Release, outcome: Outcome
+) -> messages.Reply:
     return posted(
         context,
         messages.ReleaseReply,
@@ -84,16 +103,19 @@ async def release(context: Context, seat: TerminalSeat, message: messages.Releas
     )
 
 
-async def refund(context: Context, seat: TerminalSeat, message: messages.Refund) -> messages.Reply:
-    outcome = await context.batcher.post(
-        postings.Refund(
-            **traced(seat, message, opened(context, message)),
-            original=UUID(bytes=message.original),
-            seller=seat.id if message.terminal is None else message.terminal,
-            points=message.amount,
-            reference=message.reference,
-        )
+def refund(context: Context, seat: TerminalSeat, message: messages.Refund) -> postings.Refund:
+    return postings.Refund(
+        **traced(seat, message, opened(context, message)),
+        original=UUID(bytes=message.original),
+        seller=seat.id if message.terminal is None else message.terminal,
+        points=message.amount,
+        reference=message.reference,
     )
+
+
+def refunded(
+    context: Context, seat: TerminalSeat, message: messages.Refund, outcome: Outcome
+) -> messages.Reply:
     return posted(
         context,
         messages.RefundReply,
@@ -106,14 +128,17 @@ async def refund(context: Context, seat: TerminalSeat, message: messages.Refund)
     )
 
 
-async def reversal(context: Context, seat: TerminalSeat, message: messages.ReversalAdvice) -> messages.Reply:
-    outcome = await context.batcher.post(
-        postings.Reversal(
-            **traced(seat, message, opened(context, message)),
-            original=UUID(bytes=message.original),
-            reason=message.reason,
-        )
+def reverse(context: Context, seat: TerminalSeat, message: messages.ReversalAdvice) -> postings.Reversal:
+    return postings.Reversal(
+        **traced(seat, message, opened(context, message)),
+        original=UUID(bytes=message.original),
+        reason=message.reason,
     )
+
+
+def reversed_(
+    context: Context, seat: TerminalSeat, message: messages.ReversalAdvice, outcome: Outcome
+) -> messages.Reply:
     return posted(
         context,
         messages.ReversalAdviceReply,
@@ -125,18 +150,21 @@ async def reversal(context: Context, seat: TerminalSeat, message: messages.Rever
     )
 
 
-async def status(context: Context, seat: TerminalSeat, message: messages.TransactionStatus) -> messages.Reply:
+def ask_status(context: Context, seat: TerminalSeat, message: messages.TransactionStatus) -> postings.Status:
     token = opened(context, message)
-    outcome = await context.batcher.post(
-        postings.Status(
-            slot=token.slot,
-            account=token.account,
-            terminal=seat.id,
-            txid=UUID(bytes=message.id),
-            original=UUID(bytes=message.original),
-            fence=message.fence,
-        )
+    return postings.Status(
+        slot=token.slot,
+        account=token.account,
+        terminal=seat.id,
+        txid=UUID(bytes=message.id),
+        original=UUID(bytes=message.original),
+        fence=message.fence,
     )
+
+
+def tell_status(
+    context: Context, seat: TerminalSeat, message: messages.TransactionStatus, outcome: Outcome
+) -> messages.Reply:
     row = outcome.transaction
     if row is None:
         return posted(context, messages.TransactionStatusReply, message, outcome)
@@ -194,12 +222,12 @@ def _sold(row: TransactionRow) -> str:
     return f"{row.detail} × {row.quantity}"
 
 
-def _held(row: TransactionRow) -> list[str]:
+def _reserved(row: TransactionRow) -> list[str]:
     lines = [_sold(row), f"{row.points} points held"]
     if row.expires_at is not None:
         lines.append(f"until {row.expires_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC")
     return lines
 
 
-def _released(row: TransactionRow) -> list[str]:
+def _freed(row: TransactionRow) -> list[str]:
     return [f"{row.rest} points released"] if row.rest else []

@@ -7,24 +7,20 @@ from collections.abc import Awaitable, Callable
 import trio
 from structlog.typing import FilteringBoundLogger
 
+from txserver.line import Line
 from txserver.metrics import Metrics
 
-__all__ = ["Listener", "PortTaken", "bind", "listen"]
+__all__ = ["Listener", "PortTaken", "bind"]
 
 BACKLOG = 4_096  # a town's terminals that come back in the same second; the kernel caps it by its own limit
 ACCEPT_PAUSE_SECONDS = 0.05  # when the process has no descriptor left: others may close one meanwhile
 SEND_BUFFER = 32 * 1024  # bytes kept for a peer that does not read: eight of the longest replies
 
-Serve = Callable[[trio.abc.HalfCloseableStream, Callable[[], None]], Awaitable[str]]
+Serve = Callable[[Line, Callable[[], None]], Awaitable[str]]
 
 
 class PortTaken(Exception):
     """The address cannot be listened on; the text says which and what to do."""
-
-
-def listen(host: str, port: int, *, shared: bool) -> trio.socket.SocketType:
-    """A listening socket, as `bind` makes it, for use inside trio. Raises PortTaken."""
-    return trio.socket.from_stdlib_socket(bind(host, port, shared=shared))
 
 
 def bind(host: str, port: int, *, shared: bool) -> socket.socket:
@@ -41,9 +37,12 @@ def bind(host: str, port: int, *, shared: bool) -> socket.socket:
             plain.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if shared:
                 plain.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            plain.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)  # what is accepted inherits it
+            # What is accepted inherits these. A reply is whole when it is written: nothing to wait for.
+            plain.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
             plain.bind(address)
             plain.listen(BACKLOG)
+            plain.setblocking(False)
         except BaseException:
             plain.close()
             raise
@@ -60,7 +59,7 @@ class Listener:
 
     def __init__(
         self,
-        sock: trio.socket.SocketType,
+        sock: socket.socket,
         serve: Serve,
         *,
         log: FilteringBoundLogger,
@@ -89,11 +88,15 @@ class Listener:
             with self.accepting:
                 while True:
                     await self._accept(nursery)
+            trio.lowlevel.notify_closing(self._socket)
             self._socket.close()
 
     async def _accept(self, nursery: trio.Nursery) -> None:
         try:
-            connection, address = await self._socket.accept()
+            await trio.lowlevel.wait_readable(self._socket)
+            connection, address = self._socket.accept()
+        except BlockingIOError:  # who knocked has gone away again
+            return
         except OSError as error:
             self._log.error("accept_failed", error=error.strerror)
             await trio.sleep(ACCEPT_PAUSE_SECONDS)
@@ -107,9 +110,9 @@ class Listener:
         self._strangers[host] += 1
         self._stranger_count += 1
         self._metrics.unauthenticated.inc()
-        nursery.start_soon(self._one, trio.SocketStream(connection), host)
+        nursery.start_soon(self._one, Line(connection), host)
 
-    async def _one(self, stream: trio.SocketStream, host: str) -> None:
+    async def _one(self, line: Line, host: str) -> None:
         """One connection; nothing that happens in it reaches the others."""
         stranger = True
         began = trio.current_time()
@@ -126,8 +129,8 @@ class Listener:
 
         reason = "cut_off"  # by the end of the server, when it does not wait any longer
         try:
-            async with stream:
-                reason = await self._serve(stream, no_stranger)
+            with line:
+                reason = await self._serve(line, no_stranger)
         except Exception:  # noqa: BLE001 - a bug met by one connection must not end the others
             reason = "fault"
             self._log.exception("conversation_failed", address=host)

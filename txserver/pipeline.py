@@ -76,6 +76,15 @@ class Pipeline:
     def close(self) -> None:
         self._connection.finish()
 
+    def alive(self) -> bool:
+        """Whether the connection, between two batches, still stands as far as can be seen from here."""
+        try:
+            self._connection.consume_input()  # the server's farewell
+            self._connection.consume_input()  # the end behind it
+        except OperationalError:
+            return False
+        return self._connection.status == pq.ConnStatus.OK
+
     async def run(self, stages: Generator[Stage, list[Rows], Result]) -> Result:
         """Run a batch to its commit and return what the generator returns.
 

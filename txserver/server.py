@@ -1,6 +1,7 @@
 """One worker process of the server, put together: database, batcher, listener, health, and its end."""
 
 import signal
+import socket
 import threading
 from collections.abc import Callable
 from datetime import datetime
@@ -19,7 +20,7 @@ from txserver.context import Context
 from txserver.conversation import converse
 from txserver.health import serve_health
 from txserver.house import House
-from txserver.listener import Listener, listen
+from txserver.listener import Listener, bind
 from txserver.metrics import Metrics
 from txserver.notices import Notices
 from txserver.pipeline import Pipeline
@@ -90,7 +91,7 @@ async def serve(
             reload=reload,
         )
         with (
-            listen(settings.host, settings.port, shared=settings.workers > 1) as sock,
+            bind(settings.host, settings.port, shared=settings.workers > 1) as sock,
             serve_health(
                 settings.health_host,
                 settings.health_port + (worker or 0) if settings.health_port else 0,
@@ -160,10 +161,10 @@ def _furnish(
     )
 
 
-def _listener(sock: trio.socket.SocketType, house: House, settings: Settings) -> Listener:
+def _listener(sock: socket.socket, house: House, settings: Settings) -> Listener:
     return Listener(
         sock,
-        lambda stream, authenticated: converse(stream, house, authenticated),
+        lambda line, authenticated: converse(line, house, authenticated),
         log=house.log,
         metrics=house.metrics,
         unauthenticated=settings.unauthenticated,

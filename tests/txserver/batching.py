@@ -71,17 +71,21 @@ class Bench:
 
 
 @asynccontextmanager
-async def running_batcher(urls: TestDatabase) -> AsyncIterator[Bench]:
-    """A batcher until the block ends; then it drains."""
+async def running_batcher(urls: TestDatabase, *, lanes: int = 1) -> AsyncIterator[Bench]:
+    """A batcher until the block ends; then it drains. With one lane it is known which batch comes next."""
     log = io.StringIO()
     sizes: list[int] = []
 
     class Tally:
-        def batch(self, size: int, seconds: float) -> None:
+        def batch(self, size: int, seconds: float, round_trips: int) -> None:
             sizes.append(size)
 
     batcher = Batcher(
-        partial(Pipeline.connect, urls.server), now=lambda: NOW, log=make_log(log), metrics=Tally()
+        partial(Pipeline.connect, urls.server),
+        now=lambda: NOW,
+        log=make_log(log),
+        metrics=Tally(),
+        lanes=lanes,
     )
     async with trio.open_nursery() as nursery:
         bench = Bench(batcher, log, sizes)

@@ -50,6 +50,46 @@ async def test_while_one_batch_is_in_the_database_the_next_one_gathers(
     assert (books.posted(slow), books.posted(other)) == (880, 0)
 
 
+async def test_two_batches_are_under_way_at_once(
+    postgres: EmbeddedPostgres, database_urls: TestDatabase, books: Books
+) -> None:
+    slow, other = books.holder(), books.holder(points=120 * 20)
+    async with running_batcher(database_urls, lanes=2) as bench:
+        with Executioner.of(postgres, database_urls) as watcher:
+            async with trio.open_nursery() as nursery:
+                with held(books, slow):
+                    nursery.start_soon(bench.post_all, spend(books, slow, 1))
+                    await watcher.until_waiting()
+                    outcomes = await bench.post_all(spend(books, other, 20))
+                    assert [outcome and outcome.code for outcome in outcomes] == [0] * 20
+                    assert bench.sizes == [20]
+        assert bench.sizes == [20, 1]
+    assert (books.posted(slow), books.posted(other)) == (880, 0)
+
+
+async def test_one_account_in_two_batches_at_once_is_right(database_urls: TestDatabase, books: Books) -> None:
+    """Repeats and new purchases of a few accounts, thrown at both lanes again and again."""
+    holders = [books.holder(points=120 * 30) for _ in range(3)]
+    shared = [create_redeem(books.house, holder) for holder in holders for _ in range(20)]
+    async with running_batcher(database_urls, lanes=2) as bench:
+        answers: list[int] = []
+
+        async def post(requests: list[Redeem]) -> None:
+            for request in requests:
+                outcome = await bench.try_post(request)
+                assert outcome is not None
+                answers.append(int(outcome.code))
+
+        async with trio.open_nursery() as nursery:
+            for at in range(12):
+                own = [create_redeem(books.house, holder) for holder in holders for _ in range(2)]
+                nursery.start_soon(post, random.Random(at).sample([*shared, *own], len(shared) + len(own)))
+        assert len(bench.events("database_connected")) == 2, "both lanes were used"
+    assert booked(books) == 3 * 30
+    assert {books.posted(holder) for holder in holders} == {0}
+    assert set(answers) == {0, 1016}
+
+
 async def test_one_posting_at_a_time_is_a_batch_of_one(database_urls: TestDatabase, books: Books) -> None:
     async with running_batcher(database_urls) as bench:
         for request in spend(books, books.holder(), 3):
@@ -174,20 +214,20 @@ async def test_an_account_locked_by_another_delays_the_others_once_and_fails_alo
             batches = len(bench.sizes)
             assert await bench.post_all([waiting] * 50) == [None] * 50
             assert len(bench.sizes) == batches
-            monkeypatch.setattr("txserver.batcher.STUCK_SECONDS_MOST", 0.0)
-            bench.batcher._stuck[stuck.account.slot, stuck.account.id] = (0.0, 2.0)
+            monkeypatch.setattr("txserver.lane.STUCK_SECONDS_MOST", 0.0)
+            bench.batcher._left._until[stuck.account.slot, stuck.account.id] = (0.0, 2.0)
             assert await bench.try_post(waiting) is None
         again = await bench.try_post(waiting)
         assert again is not None
         assert (again.code, again.recorded) == (0, False)
-        assert bench.batcher._stuck == {}
+        assert bench.batcher._left._until == {}
     assert {books.posted(holder) for holder in (stuck, *others)} == {880}
 
 
 async def test_what_is_wrong_with_all_of_a_batch_does_not_take_a_second_for_each(
     database_urls: TestDatabase, books: Books, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("txserver.batcher.SINGLE_SECONDS", 0.5)
+    monkeypatch.setattr("txserver.lane.SINGLE_SECONDS", 0.5)
     holders = [books.holder() for _ in range(20)]
     requests = [create_redeem(books.house, holder) for holder in holders]
     async with running_batcher(database_urls) as bench:

@@ -11,16 +11,13 @@ import trio
 from sqlalchemy import text
 
 from ledger.database import Database, Scope
-from protocol.messages import Catalogue, Closing, Echo, Logout, LogoutReply, Notice, RedeemReply
+from protocol.messages import Catalogue, Closing, Echo, Logout, LogoutReply, RedeemReply
 from protocol.noise import KeyPair
-from protocol.session import ServerSession
 from tests.conftest import TestDatabase
 from tests.desk import until_somebody_waits
 from tests.factories import create_price
-from tests.protocol.factories import create_ends
 from tests.txserver.hostile import create_session, flipped, opening, third_frame, undisturbed, until_closed
 from tests.txserver.server_house import PATIENCE_S, OpenHouse, RawTerminal, envelope, open_house, redeem
-from txserver.conversation import Conversation
 
 STEP_S = 0.02  # between two bytes of a peer that dribbles: no time for us, an age for a processor
 
@@ -187,85 +184,6 @@ async def test_a_stop_waits_for_a_stuck_peer_no_longer_than_it_says(database_url
         await witness.stream.aclose()
         assert await house.closed(2) == ["shutdown", "cut_off"]
         assert trio.current_time() - began < 5
-
-
-class Throat(trio.abc.HalfCloseableStream):
-    """The outside world at its worst: takes three bytes of what is sent, and no more until `open` is set."""
-
-    def __init__(self) -> None:
-        self.taken = b""
-        self.swallowing = trio.Event()
-        self.open = trio.Event()
-        self.closed = False
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        if self.closed:
-            raise trio.ClosedResourceError
-        self.taken += bytes(data[:3])
-        self.swallowing.set()
-        await self.open.wait()
-        self.taken += bytes(data[3:])
-
-    async def wait_send_all_might_not_block(self) -> None:
-        await self.open.wait()
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        raise AssertionError("nobody reads here")
-
-    async def send_eof(self) -> None:
-        raise AssertionError("nothing was said that could end")
-
-    async def aclose(self) -> None:
-        self.closed = True
-        await trio.lowlevel.checkpoint()
-
-
-def established() -> ServerSession:
-    return create_ends().server
-
-
-async def test_a_write_that_was_cut_short_is_the_last(autojump_clock: trio.testing.MockClock) -> None:
-    throat = Throat()
-    conversation = Conversation(throat, established(), 10)
-    with conversation.reading:
-        await conversation.send(Closing(reason="idle"))
-    assert throat.closed
-    assert conversation.lost == "write_timeout"
-    assert conversation.reading.cancel_called
-    await conversation.send(Closing(reason="idle"))
-    assert len(throat.taken) == 3
-
-
-async def test_a_write_that_was_cancelled_is_the_last() -> None:
-    throat = Throat()
-    conversation = Conversation(throat, established(), 10)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(conversation.send, Closing(reason="idle"))
-        await throat.swallowing.wait()
-        nursery.cancel_scope.cancel()
-    throat.open.set()
-    await conversation.send(Closing(reason="idle"))
-    assert len(throat.taken) == 3
-
-
-async def test_who_waits_behind_a_broken_write_sends_nothing() -> None:
-    throat = Throat()
-    conversation = Conversation(throat, established(), 0.1)
-    async with trio.open_nursery() as nursery:
-        for _ in range(3):
-            nursery.start_soon(conversation.send, Closing(reason="idle"))
-    assert len(throat.taken) == 3
-
-
-async def test_a_notice_that_comes_after_the_farewell_is_not_sent() -> None:
-    throat = Throat()
-    throat.open.set()
-    conversation = Conversation(throat, established(), 10)
-    await conversation.send(Closing(reason="idle"))
-    said = throat.taken
-    await conversation.send(Notice(server_at=0, catalogue=8))
-    assert throat.taken == said
-    assert not throat.closed
 
 
 # ---- the end of a session -----------------------------------------------------------------------

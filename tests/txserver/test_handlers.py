@@ -19,7 +19,12 @@ from tests.factories import NOW, PIN, TODAY, Holder, create_price
 from tests.txserver.batching import Executioner
 from tests.txserver.scenes import Scene, create_scene
 from tests.txserver.server_house import envelope, open_house, payload, redeem
-from txserver.handlers import _HANDLERS
+from txserver.handlers import _WORK, POSTINGS
+
+HANDLED = {
+    **{message: posting.reply for message, posting in POSTINGS.items()},
+    **{message: reply for message, (_, reply) in _WORK.items()},
+}
 
 # ---- what stops a card, whatever is asked -------------------------------------------------------
 
@@ -292,7 +297,7 @@ async def test_without_the_database_everything_is_to_be_repeated_and_the_session
             "Reconciliation": lambda: scene.terminal.ask(Reconciliation(**envelope(batch=2), totals=[])),
             "BatchUpload": lambda: scene.terminal.ask(BatchUpload(**envelope(), items=[], last=True)),
         }
-        assert {*asked, "Echo"} == {message.__name__ for message in _HANDLERS}
+        assert {*asked, "Echo"} == {message.__name__ for message in HANDLED}
         with Executioner.of(postgres, database_urls) as executioner:
             executioner.ask_nothing("ALTER ROLE tessera_server NOLOGIN")
             try:
@@ -324,9 +329,10 @@ def test_the_wire_and_the_books_know_the_same_codes_in_the_same_order() -> None:
 
 
 def test_every_request_has_a_handler_with_the_reply_of_its_name() -> None:
-    for message, (_, reply) in _HANDLERS.items():
+    assert len(HANDLED) == len(POSTINGS) + len(_WORK)
+    for message, reply in HANDLED.items():
         assert reply.__name__ == f"{message.__name__}Reply"
         assert reply.type == message.type | 0x80
     assert {message.__name__ for message in MESSAGES if issubclass(message, Request)} == {
-        "Enrol", "Login", "Logout", *(message.__name__ for message in _HANDLERS),
+        "Enrol", "Login", "Logout", *(message.__name__ for message in HANDLED),
     }  # fmt: skip

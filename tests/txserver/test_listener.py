@@ -15,7 +15,8 @@ import trio
 from prometheus_client import CollectorRegistry
 
 from tests.txserver.hostile import until_closed
-from txserver.listener import Listener, PortTaken, listen
+from txserver.line import Line
+from txserver.listener import Listener, PortTaken, bind
 from txserver.logs import make_log
 from txserver.metrics import Metrics
 
@@ -69,20 +70,20 @@ async def says(stream: trio.SocketStream, data: bytes) -> bytes:
             return b""
 
 
-async def parrot(stream: trio.abc.HalfCloseableStream, authenticated: Callable[[], None]) -> str:
-    while data := await stream.receive_some(10):
+async def parrot(line: Line, authenticated: Callable[[], None]) -> str:
+    while data := await line.receive():
         if data == b"L":
             authenticated()
         if data == b"B":
             raise ExceptionGroup("several", [ValueError("a bug")])
-        await stream.send_all(data)
+        assert line.send(data) == len(data)
     return "logout"
 
 
 @asynccontextmanager
 async def open_door(unauthenticated: int = 100, per_address: int = 100) -> AsyncIterator[Door]:
     log, metrics = io.StringIO(), Metrics(CollectorRegistry())
-    with listen("127.0.0.1", 0, shared=False) as sock:
+    with bind("127.0.0.1", 0, shared=False) as sock:
         listener = Listener(
             sock,
             parrot,
@@ -197,13 +198,13 @@ async def test_a_stop_waits_for_conversations_and_refuses_new_ones() -> None:
 async def test_a_connection_cut_off_by_the_end_is_counted() -> None:
     async with open_door() as door:
         stream = await door.enter()
-        ours, theirs = trio.socket.socketpair()
+        ours, theirs = socket.socketpair()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(door.listener._one, trio.SocketStream(ours), "198.51.100.1")
+            nursery.start_soon(door.listener._one, Line(ours), "198.51.100.1")
             await trio.testing.wait_all_tasks_blocked()
             nursery.cancel_scope.cancel()
         assert [line["reason"] for line in door.events("connection_closed")] == ["cut_off"]
-        assert await theirs.recv(1) == b""
+        assert theirs.recv(1) == b""
         theirs.close()
         await stream.aclose()
 
@@ -219,19 +220,19 @@ def test_a_port_in_use_is_named_with_the_way_out() -> None:
                 PortTaken,
                 match=rf"^Cannot listen on 127.0.0.1 port {port}: Address already in use. .*TESSERA_PORT",
             ):
-                listen("127.0.0.1", port, shared=shared)
+                bind("127.0.0.1", port, shared=shared)
 
 
 def test_a_shared_port_is_shared_with_those_who_share_it_only() -> None:
-    with listen("127.0.0.1", 0, shared=True) as one:
+    with bind("127.0.0.1", 0, shared=True) as one:
         port = one.getsockname()[1]
-        with listen("127.0.0.1", port, shared=True) as other:
+        with bind("127.0.0.1", port, shared=True) as other:
             assert other.getsockname()[1] == port
         with pytest.raises(PortTaken):
-            listen("127.0.0.1", port, shared=False)
+            bind("127.0.0.1", port, shared=False)
 
 
 @pytest.mark.parametrize("host", ["203.0.113.7", "no such host", "a..b", "x" * 300, "host.invalid"])
 def test_an_address_that_is_not_ours_is_a_sentence(host: str) -> None:
     with pytest.raises(PortTaken, match=r"^Cannot listen on .* port 7171: .*TESSERA_HOST"):
-        listen(host, 7_171, shared=False)
+        bind(host, 7_171, shared=False)

@@ -81,7 +81,7 @@ MOVES: dict[type[Request], tuple[int, int]] = {
 def town(postgres: EmbeddedPostgres, module_database_urls: TestDatabase) -> Iterator[Town]:
     """One server for all scenes; at the end every invariant holds, and no reply was an undeclared one."""
     with pytest.MonkeyPatch.context() as patch, open_town(postgres, module_database_urls) as opened:
-        patch.setattr("txserver.batcher.RECONNECT_SECONDS", 0.0)
+        patch.setattr("txserver.lane.RECONNECT_SECONDS", 0.0)
         yield opened
 
 
