@@ -25,8 +25,8 @@ class Channel:
     """
 
     __slots__ = (
-        "_flushed", "_left", "_line", "_mute", "_nursery", "_write_s",
-        "closing", "lost", "reading", "session",
+        "_flushed", "_left", "_mute", "_nursery", "_write_s",
+        "closing", "line", "lost", "reading", "session",
     )  # fmt: skip
 
     def __init__(self, line: Line, session: ServerSession, nursery: trio.Nursery, write_s: float) -> None:
@@ -34,7 +34,7 @@ class Channel:
         self.reading = trio.CancelScope()
         self.closing: Closing | None = None
         self.lost = "connection_lost"
-        self._line = line
+        self.line = line
         self._nursery = nursery
         self._write_s = write_s
         self._mute = False  # after a farewell, a fault, or a write that failed
@@ -46,19 +46,28 @@ class Channel:
         """Messages that were said and are still here."""
         return len(self._left) if self._left is not None else 0
 
-    async def receive(self) -> list[Message]:
-        """The next messages; an empty list at the end of the stream. Raises RemoteProtocolError."""
-        session = self.session
+    async def greeted(self) -> list[Message]:
+        """Shake hands. The messages that came with its end, or none when the peer has gone.
+
+        Raises RemoteProtocolError.
+        """
         while True:
-            data = await self._line.receive()
+            data = await self.line.receive()
             if not data:
                 return []
-            messages = session.receive_data(data)
-            answer = session.data_to_send()
+            messages = self.session.receive_data(data)
+            answer = self.session.data_to_send()
             if answer:
                 self._write(answer)
             if messages:
                 return messages
+
+    def read(self) -> list[Message] | None:
+        """The messages that are there, perhaps none yet; None at the end. Raises RemoteProtocolError."""
+        data = self.line.read()
+        if data is None:
+            return []
+        return self.session.receive_data(data) if data else None
 
     def say(self, message: Message) -> None:
         """Encrypt and write. Nothing is said after a farewell: a notice may come too late."""
@@ -88,8 +97,8 @@ class Channel:
         await self.flushed()
         with trio.move_on_after(LINGER_SECONDS):
             try:
-                self._line.end()
-                while await self._line.receive():
+                self.line.end()
+                while await self.line.receive():
                     pass
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 pass
@@ -109,14 +118,14 @@ class Channel:
         self._mute = True
         self._settle()
         self.reading.cancel()
-        self._line.close()
+        self.line.close()
 
     def _write(self, data: bytes) -> None:
         if self._left is not None:
             self._left.append(data)
             return
         try:
-            taken = self._line.send(data)
+            taken = self.line.send(data)
         except trio.BrokenResourceError:
             self.lose("connection_lost")
             return
@@ -141,8 +150,8 @@ class Channel:
 
     async def _send_frame(self, data: memoryview) -> None:
         while data:
-            await self._line.writable()
-            data = data[self._line.send(data) :]
+            await self.line.writable()
+            data = data[self.line.send(data) :]
 
     def _settle(self) -> None:
         self._left = None

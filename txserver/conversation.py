@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import trio
+from structlog.typing import FilteringBoundLogger
 
 from ledger.database import DatabaseAway
 from protocol.errors import RemoteProtocolError
@@ -51,7 +52,7 @@ async def _converse(
     try:
         admitted: Admitted | None = None
         with trio.move_on_after(house.handshake_s) as greeting:
-            admitted = await greet(channel.session, await channel.receive(), house)
+            admitted = await greet(channel.session, await channel.greeted(), house)
             if admitted is not None:
                 await channel.send(admitted.reply)
         if admitted is None or greeting.cancelled_caught:
@@ -87,9 +88,14 @@ class _End:
 
 async def _serve(channel: Channel, house: House, requests: Requests) -> str:
     """Requests and replies, until one side has enough. Requests under way are finished first."""
+    hearing = _Hearing(channel, requests, house.log)
     end: _End | None = None
-    with trio.move_on_after(SESSION_SECONDS) as life, channel.reading:
-        end = await _read_requests(channel, house, requests)
+    with (
+        trio.move_on_after(SESSION_SECONDS) as life,
+        channel.reading,
+        house.ear.hearing(channel.line, hearing.heard),
+    ):
+        end = await hearing.until_end(house.idle_s * IDLE_GRACE)
     if life.cancelled_caught:
         channel.end("lifetime")
     if end is not None and end.fault:
@@ -106,29 +112,56 @@ async def _serve(channel: Channel, house: House, requests: Requests) -> str:
     return end.reason if end is not None else channel.lost
 
 
-async def _read_requests(channel: Channel, house: House, requests: Requests) -> _End:
-    """Take requests until there is a reason not to. Messages keep the session alive, half of one does not."""
-    idle_s = house.idle_s * IDLE_GRACE
-    heard = trio.current_time()
-    while trio.current_time() < heard + idle_s:
-        # One scope for many messages, looked at anew when it is over: a scope a message would cost more.
-        with trio.CancelScope(deadline=heard + idle_s):
-            while True:
-                try:
-                    received = await channel.receive()
-                except RemoteProtocolError as error:
-                    return _End(error.reason, fault=True)
-                except (trio.BrokenResourceError, trio.ClosedResourceError):
-                    return _End(channel.lost)
-                if not received:
-                    return _End("connection_lost")
-                heard = trio.current_time()
-                for message in received:
-                    assert isinstance(message, Request)
-                    if isinstance(message, Logout):
-                        return _End("logout", logout=message)
-                    if requests.in_flight >= MAX_IN_FLIGHT:
-                        return _End("in_flight", fault=True)
-                    requests.take(message, heard)
-    channel.end("idle")
-    return _End("idle")
+class _Hearing:
+    """Takes requests until there is a reason not to. A message keeps the session alive, half of one not."""
+
+    __slots__ = ("_channel", "_end", "_ended", "_log", "_requests", "_since")
+
+    def __init__(self, channel: Channel, requests: Requests, log: FilteringBoundLogger) -> None:
+        self._channel = channel
+        self._log = log
+        self._requests = requests
+        self._since = trio.current_time()  # the last message was heard
+        self._end: _End | None = None
+        self._ended = trio.Event()
+
+    async def until_end(self, idle_s: float) -> _End | None:
+        while (left_s := self._since + idle_s - trio.current_time()) > 0:
+            # Looked at anew when it is over, for moving a deadline at every message would cost more.
+            with trio.move_on_after(left_s):
+                await self._ended.wait()
+                return self._end
+        self._channel.end("idle")
+        return _End("idle")
+
+    def heard(self) -> None:
+        """There are bytes, or the end."""
+        if self._end is not None:
+            return
+        try:
+            self._end = self._take()
+        except Exception:  # noqa: BLE001 - a bug met by one session must not make the others deaf
+            self._log.exception("hearing_failed")
+            self._end = _End("fault", fault=True)
+        if self._end is not None:
+            self._ended.set()
+
+    def _take(self) -> _End | None:
+        try:
+            messages = self._channel.read()
+        except RemoteProtocolError as error:
+            return _End(error.reason, fault=True)
+        except trio.BrokenResourceError:
+            return _End(self._channel.lost)
+        if messages is None:
+            return _End("connection_lost")
+        if messages:
+            self._since = trio.current_time()
+        for message in messages:
+            assert isinstance(message, Request)
+            if isinstance(message, Logout):
+                return _End("logout", logout=message)
+            if self._requests.in_flight >= MAX_IN_FLIGHT:
+                return _End("in_flight", fault=True)
+            self._requests.take(message, self._since)
+        return None

@@ -7,6 +7,7 @@ from structlog.typing import FilteringBoundLogger
 
 from protocol.noise import KeyPair
 from txserver.context import Context
+from txserver.ear import Ear
 from txserver.metrics import Metrics
 from txserver.notices import Notices
 from txserver.registry import Registry
@@ -22,6 +23,7 @@ class House:
     """
 
     context: Context
+    ear: Ear
     registry: Registry
     notices: Notices
     metrics: Metrics

@@ -5,6 +5,7 @@ was a fifth of a debit's cost. A task waits here only for bytes that are not the
 """
 
 import socket
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -16,27 +17,40 @@ READ_BYTES = 16_384  # four of the largest frames: one system call takes what a 
 
 
 class Line:
-    """A connected socket, which this closes. One task at a time may wait for each direction."""
+    """A connected socket, which this closes. One task at a time may wait for each direction.
 
-    __slots__ = ("_closed", "_socket")
+    `before_closing` is called once, while the descriptor is still this line's.
+    """
+
+    __slots__ = ("_closed", "_socket", "before_closing")
 
     def __init__(self, connection: socket.socket) -> None:
         connection.setblocking(False)
         self._socket = connection
         self._closed = False
+        self.before_closing: Callable[[], None] | None = None
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def read(self) -> bytes | None:
+        """The next bytes; empty at the end, None when there are none yet. Raises BrokenResourceError."""
+        try:
+            return self._socket.recv(READ_BYTES)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            raise trio.BrokenResourceError from error
 
     async def receive(self) -> bytes:
-        """The next bytes; empty at the end. Raises BrokenResourceError; ClosedResourceError after close."""
+        """`read`, when there is something. Raises ClosedResourceError too, after close."""
         while True:
             if self._closed:
                 raise trio.ClosedResourceError
             await trio.lowlevel.wait_readable(self._socket)
-            try:
-                return self._socket.recv(READ_BYTES)
-            except BlockingIOError:
-                continue
-            except OSError as error:
-                raise trio.BrokenResourceError from error
+            data = self.read()
+            if data is not None:
+                return data
 
     def send(self, data: bytes | memoryview) -> int:
         """How many of the bytes the kernel has taken, which may be none. Raises BrokenResourceError."""
@@ -64,6 +78,8 @@ class Line:
         """Close at once; who waits here hears of it. Closing twice is harmless."""
         if not self._closed:
             self._closed = True
+            if self.before_closing is not None:
+                self.before_closing()
             trio.lowlevel.notify_closing(self._socket)
             self._socket.close()
 

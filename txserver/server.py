@@ -18,6 +18,7 @@ from ledger.keyring import Keyring
 from txserver.batcher import Batcher
 from txserver.context import Context
 from txserver.conversation import converse
+from txserver.ear import Ear
 from txserver.health import serve_health
 from txserver.house import House
 from txserver.listener import Listener, bind
@@ -147,6 +148,7 @@ def _furnish(
             books_now=edge.books_now,
             business_date=facts.business_date,
         ),
+        ear=Ear(),
         registry=registry,
         notices=Notices(registry, facts, keys=keys, now=edge.now, log=log, metrics=metrics),
         metrics=metrics,
@@ -185,6 +187,7 @@ async def _run(
     async with trio.open_nursery() as background:
         background.start_soon(batcher.run)
         background.start_soon(house.notices.run)
+        background.start_soon(house.ear.run)
         await background.start(watcher.run)
         async with trio.open_nursery() as front:
             front.start_soon(listener.run)
