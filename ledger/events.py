@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 
 from ledger.database import DatabaseAway, psycopg_url
 
-__all__ = ["KINDS", "Event", "announce", "listen"]
+__all__ = ["CHANNEL", "KINDS", "Event", "announce", "listen"]
 
 KINDS = frozenset({"ended", "catalogue", "day", "key"})
 CHANNEL = "tessera"

@@ -11,8 +11,8 @@ from ledger import events
 from ledger.businessday import hold_date
 
 __all__ = [
-    "Offer", "PriceRefused", "PriceTerms", "agree_price", "catalogue", "catalogue_version", "change_price",
-    "create_service", "set_service_status",
+    "VERSION", "Offer", "PriceRefused", "PriceTerms", "agree_price", "catalogue", "catalogue_version",
+    "change_price", "create_service", "set_service_status",
 ]  # fmt: skip
 
 INSERT_SERVICE = text(

@@ -14,9 +14,9 @@ from sqlalchemy import Connection, text
 from ledger.events import Event, announce
 
 __all__ = [
-    "Invitation", "TerminalSeat", "ask_key_change", "change_key", "count_named", "create_enrolment",
-    "create_terminal", "enrol", "invitation", "is_active", "key_changes_asked", "login", "outdated",
-    "refused_invitation", "revoke",
+    "KEY_DAYS", "Invitation", "TerminalSeat", "ask_key_change", "change_key", "clock_off_s", "count_named",
+    "create_enrolment", "create_terminal", "enrol", "invitation", "is_active", "key_changes_asked",
+    "outdated", "refused_invitation", "revoke",
 ]  # fmt: skip
 
 INSERT = text(
@@ -44,30 +44,6 @@ IS_ACTIVE = text(
                       WHERE (public_key = :key OR next_public_key = :key) AND status = 'active')"""
 )
 
-# `known` locks the terminal, so that the worker it names is the one that the update replaces.
-SEAT = """
-, sat AS (
-    UPDATE terminal t
-    SET serial = t.serial + 1, worker = nullif(:worker, ''), software = :software, last_login_at = :now,
-        clock_off_s = :clock_off_s, {changes}
-    FROM known WHERE t.id = known.id
-    RETURNING t.*, known.worker AS worker_before
-)
-SELECT t.id, t.status, t.tenant_id, t.store_id, m.name, s.name, t.serial, t.last_batch,
-       t.key_change_asked OR coalesce(t.key_since < :key_since_least, false), t.worker_before
-FROM sat t JOIN organisation s ON s.id = t.store_id JOIN organisation m ON m.id = t.tenant_id"""
-LOGIN = text(
-    """WITH known AS (
-           SELECT id, worker FROM terminal
-           WHERE (public_key = :key OR next_public_key = :key) AND status = 'active' FOR UPDATE
-       )"""
-    + SEAT.format(
-        changes="""public_key = :key,
-        next_public_key = CASE WHEN t.next_public_key = :key THEN NULL ELSE t.next_public_key END,
-        key_since = CASE WHEN t.next_public_key = :key THEN :now ELSE t.key_since END,
-        key_change_asked = t.key_change_asked AND t.next_public_key IS DISTINCT FROM :key"""
-    )
-)
 # Whoever changes an enrolment holds its terminal's lock: who invites (ledger.enrolments) and who enrols.
 LOCK_INVITED = text(
     "SELECT FROM terminal WHERE id = (SELECT terminal_id FROM enrolment WHERE id = :id) FOR UPDATE"
@@ -78,13 +54,21 @@ ENROLMENT = text(
 )
 USE_ENROLMENT = text("UPDATE enrolment SET used_at = :now WHERE id = :id AND used_at IS NULL")
 ENROL = text(
-    "WITH known AS (SELECT id, worker FROM terminal WHERE id = :terminal)"
-    + SEAT.format(
-        changes="""status = 'active', model = :model, public_key = :key,
-        key_since = CASE WHEN t.public_key IS DISTINCT FROM :key THEN :now ELSE t.key_since END,
-        next_public_key = CASE WHEN t.public_key = :key THEN t.next_public_key END,
-        key_change_asked = t.key_change_asked AND t.public_key IS NOT DISTINCT FROM :key"""
-    )
+    """WITH known AS (SELECT id, worker FROM terminal WHERE id = :terminal),
+       sat AS (
+           UPDATE terminal t
+           SET serial = t.serial + 1, worker = nullif(:worker, ''), software = :software,
+               last_login_at = :now, clock_off_s = :clock_off_s, status = 'active', model = :model,
+               public_key = :key,
+               key_since = CASE WHEN t.public_key IS DISTINCT FROM :key THEN :now ELSE t.key_since END,
+               next_public_key = CASE WHEN t.public_key = :key THEN t.next_public_key END,
+               key_change_asked = t.key_change_asked AND t.public_key IS NOT DISTINCT FROM :key
+           FROM known WHERE t.id = known.id
+           RETURNING t.*, known.worker AS worker_before
+       )
+       SELECT t.id, t.status, t.tenant_id, t.store_id, m.name, s.name, t.serial, t.last_batch,
+              t.key_change_asked OR coalesce(t.key_since < :key_since_least, false), t.worker_before
+       FROM sat t JOIN organisation s ON s.id = t.store_id JOIN organisation m ON m.id = t.tenant_id"""
 )
 REVOKE = text(
     """UPDATE terminal SET status = 'revoked', serial = serial + 1
@@ -230,30 +214,9 @@ def enrol(
         return None
     connection.execute(USE_ENROLMENT, {"id": enrolment_id, "now": now})
     told = {"key": public_key, "model": model, "software": software, "now": now, "worker": worker}
-    told |= {"terminal": terminal, "clock_off_s": _clock_off(terminal_at, now)}
+    told |= {"terminal": terminal, "clock_off_s": clock_off_s(terminal_at, now)}
     told |= {"key_since_least": now - timedelta(days=KEY_DAYS)}
     return _seated(connection, connection.execute(ENROL, told).one(), worker)
-
-
-def login(
-    connection: Connection,
-    *,
-    public_key: bytes,
-    software: str,
-    now: datetime,
-    worker: str = "",
-    terminal_at: datetime | None = None,
-    key_days: int = KEY_DAYS,
-) -> TerminalSeat | None:
-    """The active terminal with this key, in a new session of `worker`; None for an unknown or revoked key.
-
-    The terminal's next key becomes its present one here. `terminal_at` is its clock. A key of more than
-    `key_days` is to be changed. Tells the other workers when its session before was theirs.
-    """
-    told = {"key": public_key, "software": software, "now": now, "worker": worker}
-    told |= {"clock_off_s": _clock_off(terminal_at, now), "key_since_least": now - timedelta(days=key_days)}
-    row = connection.execute(LOGIN, told).one_or_none()
-    return _seated(connection, row, worker) if row is not None else None
 
 
 def revoke(connection: Connection, terminal: int) -> bool:
@@ -313,7 +276,7 @@ def _seated(connection: Connection, row: Any, worker: str) -> TerminalSeat:
     return seated
 
 
-def _clock_off(terminal_at: datetime | None, now: datetime) -> int | None:
+def clock_off_s(terminal_at: datetime | None, now: datetime) -> int | None:
     """The terminal's clock minus ours, to the nearest second."""
     if terminal_at is None:
         return None

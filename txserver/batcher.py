@@ -7,13 +7,12 @@ is carried to its end whatever becomes of the socket it came from.
 """
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from typing import Generic, TypeVar
 
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from ledger.postings import Outcome, Request
-from txserver.lane import BatcherMetrics, Done, Lane, Left, Waiter
+from txserver.lane import Asked, BatcherMetrics, Lane, Left, Stages, Waiter
 from txserver.pipeline import Pipeline
 
 __all__ = ["Batcher", "NotRecorded"]
@@ -27,33 +26,33 @@ class NotRecorded(Exception):
     """The posting was not recorded, or nobody knows: the terminal repeats it under the same txid."""
 
 
-class Batcher:
-    """Post with `put` or `post`; `run` must be running in a task of its own.
+Request_ = TypeVar("Request_", bound=Asked)
+Outcome_ = TypeVar("Outcome_")
 
-    `now` None: the database's clock.
-    """
+
+class Batcher(Generic[Request_, Outcome_]):
+    """Post with `put` or `post`; `run` must be running in a task of its own."""
 
     def __init__(
         self,
         connect: Callable[[], Awaitable[Pipeline]],
+        stages: Stages[Request_, Outcome_],
         *,
-        now: Callable[[], datetime] | None,
         log: FilteringBoundLogger,
         metrics: BatcherMetrics,
         lanes: int = LANES,
     ) -> None:
         self._log = log
         self._left = Left()
-        self._lanes = [
-            Lane(connect, now=now, log=log, metrics=metrics, left=self._left) for _ in range(lanes)
-        ]
-        self._waiting: list[Waiter] = []
+        self._lanes = [Lane(connect, stages, log=log, metrics=metrics, left=self._left) for _ in range(lanes)]
+        self._waiting: list[Waiter[Request_, Outcome_]] = []
         self._idle = trio.lowlevel.ParkingLot()  # lanes without work
         self._called = False  # one of them is on its way
         self._stopping = False
 
-    def put(self, request: Request, done: Done) -> None:
-        """Post, and have `done` called; at once when nothing can be taken."""
+    def put(self, request: Request_, done: Callable[[Outcome_ | None], None]) -> None:
+        """Post, and have `done` called, once: with the committed outcome, or None when nothing was recorded,
+        or nobody knows. At once when nothing can be taken."""
         if self._stopping or len(self._waiting) >= MAX_WAITING or request in self._left:
             done(None)
             return
@@ -62,12 +61,12 @@ class Batcher:
             self._called = True
             self._idle.unpark()
 
-    async def post(self, request: Request) -> Outcome:
+    async def post(self, request: Request_) -> Outcome_:
         """The outcome, once it is committed. Raises NotRecorded."""
         told = trio.Event()
-        outcome: Outcome | None = None
+        outcome: Outcome_ | None = None
 
-        def done(found: Outcome | None) -> None:
+        def done(found: Outcome_ | None) -> None:
             nonlocal outcome
             outcome = found
             told.set()
@@ -92,7 +91,7 @@ class Batcher:
         finally:
             self._stopping = True
 
-    async def _run_lane(self, lane: Lane) -> None:
+    async def _run_lane(self, lane: Lane[Request_, Outcome_]) -> None:
         try:
             while self._waiting or not self._stopping:
                 self._called = False

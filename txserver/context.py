@@ -9,6 +9,9 @@ import trio
 
 from ledger.database import Database, Scope
 from ledger.keyring import Keyring
+from ledger.logins import LoggedIn, Login
+from ledger.postings import Outcome
+from ledger.postings import Request as BooksRequest
 from protocol.codes import code_info
 from protocol.messages import Request
 from txserver.batcher import Batcher
@@ -31,7 +34,8 @@ class Context:
     `books_now` None: the database's clock dates what is booked.
     """
 
-    batcher: Batcher
+    batcher: Batcher[BooksRequest, Outcome]
+    logins: Batcher[Login, LoggedIn]
     database: Database
     turns: Turns
     keyring: Keyring
@@ -39,9 +43,9 @@ class Context:
     books_now: Callable[[], datetime] | None
     business_date: date
 
-    async def login(self, ask: Callable[[Any], Answer]) -> Answer:
+    async def enrol(self, ask: Callable[[Any], Answer]) -> Answer:
         """Run `ask(connection)` for who is not known yet, as `read` does."""
-        return await self.turns.login(self._transaction(ask))
+        return await self.turns.enrol(self._transaction(ask))
 
     def booking_time(self) -> datetime | None:
         """What the ledger is told the time is; None: it asks the database."""

@@ -6,12 +6,14 @@ from typing import Any
 
 import trio
 
-from ledger import merchants, terminals
+from ledger import logins, terminals
+from ledger.database import DatabaseAway
 from ledger.terminals import TerminalSeat
 from protocol.errors import RemoteProtocolError
 from protocol.messages import Enrol, EnrolReply, Login, LoginReply, Message, Reply
 from protocol.session import ServerSession
 from txserver.answering import NAME_SHOWN
+from txserver.batcher import NotRecorded
 from txserver.context import envelope, moment
 from txserver.house import House
 from txserver.registry import Facts
@@ -73,7 +75,7 @@ async def _enrol(house: House, hello: Enrol, key: bytes, enrolment_id: bytes) ->
         )
         return seat or terminals.refused_invitation(connection, enrolment_id, now)
 
-    seat = await house.context.login(ask)
+    seat = await house.context.enrol(ask)
     if isinstance(seat, tuple):
         # The device gets no word; the operator should know of a code that is shown around.
         reason, terminal = seat
@@ -92,24 +94,18 @@ async def _enrol(house: House, hello: Enrol, key: bytes, enrolment_id: bytes) ->
 
 
 async def _log_in(house: House, hello: Login, key: bytes) -> Admitted | None:
-    now = house.context.now()
-
-    def ask(connection: Any) -> tuple[TerminalSeat | None, int]:
-        seat = terminals.login(
-            connection,
-            public_key=key,
-            software=hello.software,
-            now=now,
-            worker=house.worker,
-            terminal_at=moment(hello.at),
-            key_days=house.key_days,
-        )
-        return seat, merchants.catalogue_version(connection)
-
-    seat, catalogue = await house.context.login(ask)
+    asked = logins.Login(key, hello.software, house.worker, moment(hello.at))
+    try:
+        entered = await house.context.logins.post(asked)
+    except NotRecorded as error:
+        raise DatabaseAway("the login was not recorded") from error
+    except trio.Cancelled:
+        asked.given_up = True
+        raise
+    seat = entered.seat
     if seat is None:
         return None
-    house.notices.learn(catalogue=catalogue, business_date=house.context.business_date)
+    house.notices.learn(catalogue=entered.catalogue, business_date=house.context.business_date)
     told = house.notices.facts
     reply = LoginReply(
         **envelope(house.context, hello),

@@ -1,18 +1,16 @@
 """One connection to the books and one batch at a time: committed together, or one by one when one is bad."""
 
-from collections.abc import Awaitable, Callable, Iterable
-from datetime import datetime
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Generator, Iterable
+from typing import Any, Generic, Protocol, TypeVar
 
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from ledger.books import stages
-from ledger.postings import Outcome, Request
+from ledger.database import Rows, Stage
 from ledger.statements import LOCK_ACCOUNTS
 from txserver.pipeline import DatabaseGone, Pipeline, StatementFailed
 
-__all__ = ["BatcherMetrics", "Done", "Lane", "Left", "Waiter"]
+__all__ = ["Asked", "BatcherMetrics", "Lane", "Left", "Stages", "Waiter"]
 
 SINGLE_SECONDS = 5  # for posting a failed batch one by one: beyond that the rest is told to repeat
 RECONNECT_SECONDS = 0.5  # between attempts; meanwhile every posting is told at once that it was not recorded
@@ -23,8 +21,19 @@ STUCK_SECONDS = 2.0
 STUCK_SECONDS_MOST = 60.0
 _ACCOUNT_LOCKED = (LOCK_ACCOUNTS.name, "55P03")  # lock not available
 
-Done = Callable[[Outcome | None], None]
-"""Is called once, with the committed outcome, or None: not recorded, or nobody knows."""
+
+class Asked(Protocol):
+    """What is posted: its kind, for the log."""
+
+    @property
+    def kind(self) -> str: ...
+
+
+Request_ = TypeVar("Request_", bound=Asked)
+Outcome_ = TypeVar("Outcome_")
+
+Stages = Callable[[list[Request_]], Generator[Stage, list[Rows], list[Outcome_]]]
+"""A batch as stages for a Pipeline: one outcome a request, in their order."""
 
 
 class BatcherMetrics(Protocol):
@@ -33,15 +42,15 @@ class BatcherMetrics(Protocol):
     def batch(self, size: int, seconds: float, round_trips: int) -> None: ...
 
 
-class Waiter:
+class Waiter(Generic[Request_, Outcome_]):
     """One posting on its way: its request, its outcome when there is one, and who is to be told."""
 
     __slots__ = ("_done", "outcome", "request")
 
-    def __init__(self, request: Request, done: Done) -> None:
+    def __init__(self, request: Request_, done: Callable[[Outcome_ | None], None]) -> None:
         self.request = request
-        self.outcome: Outcome | None = None
-        self._done: Done | None = done
+        self.outcome: Outcome_ | None = None
+        self._done: Callable[[Outcome_ | None], None] | None = done
 
     def tell(self, log: FilteringBoundLogger) -> None:
         """Tell the outcome, if that has not been done yet."""
@@ -61,47 +70,47 @@ class Left:
         # (slot, account) -> when it may be tried again, and how long it was left alone
         self._until: dict[tuple[int, int], tuple[float, float]] = {}
 
-    def __contains__(self, request: Request) -> bool:
+    def __contains__(self, request: Any) -> bool:
         if not self._until:
             return False
         until, _ = self._until.get((request.slot, request.account), (0.0, 0.0))
         return trio.current_time() < until
 
-    def add(self, request: Request) -> None:
+    def add(self, request: Any) -> None:
         """Leave the account of the request alone, twice as long as the last time."""
         account = (request.slot, request.account)
         _, before = self._until.get(account, (0.0, 0.0))
         pause = min(max(STUCK_SECONDS, before * 2), STUCK_SECONDS_MOST)
         self._until[account] = (trio.current_time() + pause, pause)
 
-    def forget(self, waiters: Iterable[Waiter]) -> None:
+    def forget(self, waiters: Iterable[Waiter[Any, Any]]) -> None:
         """These went through."""
         if self._until:
             for waiter in waiters:
                 self._until.pop((waiter.request.slot, waiter.request.account), None)
 
 
-class Lane:
+class Lane(Generic[Request_, Outcome_]):
     """`connect` makes the connection, and makes it anew when it was lost. `left` is shared by all lanes."""
 
     def __init__(
         self,
         connect: Callable[[], Awaitable[Pipeline]],
+        stages: Stages[Request_, Outcome_],
         *,
-        now: Callable[[], datetime] | None,
         log: FilteringBoundLogger,
         metrics: BatcherMetrics,
         left: Left,
     ) -> None:
         self._connect = connect
-        self._now = now
+        self._stages = stages
         self._log = log
         self._metrics = metrics
         self._left = left
         self._pipeline: Pipeline | None = None
         self._connect_not_before = float("-inf")
 
-    async def commit(self, batch: list[Waiter]) -> None:
+    async def commit(self, batch: list[Waiter[Request_, Outcome_]]) -> None:
         """Give each waiter its outcome, or leave it without one. Who was posted alone is told at once."""
         pipeline = await self._connected()
         if pipeline is None:
@@ -120,14 +129,13 @@ class Lane:
             self._pipeline.close()
             self._pipeline = None
 
-    async def _attempt(self, pipeline: Pipeline, batch: list[Waiter]) -> None:
-        now = self._now() if self._now is not None else None
-        outcomes = await pipeline.run(stages([waiter.request for waiter in batch], now))
+    async def _attempt(self, pipeline: Pipeline, batch: list[Waiter[Request_, Outcome_]]) -> None:
+        outcomes = await pipeline.run(self._stages([waiter.request for waiter in batch]))
         for waiter, outcome in zip(batch, outcomes, strict=True):
             waiter.outcome = outcome
         self._left.forget(batch)
 
-    async def _one_by_one(self, batch: list[Waiter], error: Exception) -> None:
+    async def _one_by_one(self, batch: list[Waiter[Request_, Outcome_]], error: Exception) -> None:
         """The batch failed as a whole: find the one that is guilty, so that the others do not suffer."""
         self._log.warning("batch_failed", size=len(batch), error=str(error))
         give_up = trio.current_time() + SINGLE_SECONDS
@@ -139,7 +147,7 @@ class Lane:
             await self._one(waiter)
             waiter.tell(self._log)
 
-    async def _one(self, waiter: Waiter) -> None:
+    async def _one(self, waiter: Waiter[Request_, Outcome_]) -> None:
         pipeline = await self._connected()
         if pipeline is None:
             return

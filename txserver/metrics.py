@@ -26,15 +26,8 @@ class Metrics:
         self._closed = Counter(
             "tessera_connections_closed", "Connections closed", ["reason"], registry=registry
         )
-        self._batch_size = Histogram(
-            "tessera_batch_size", "Postings in one database transaction", buckets=_SIZES, registry=registry
-        )
-        self._batch_seconds = Histogram(
-            "tessera_batch_seconds", "Time of one database transaction", buckets=_SECONDS, registry=registry
-        )
-        self._round_trips = Counter(
-            "tessera_round_trips", "Times that a batch waited for the database", registry=registry
-        )
+        self.batches = _Batches("tessera_batch", "Postings", registry)
+        self.logins = _Batches("tessera_login_batch", "Logins", registry)
         replies = _Replies()
         registry.register(replies)
         self.reply = replies.count
@@ -42,9 +35,24 @@ class Metrics:
     def closed(self, reason: str) -> None:
         self._closed.labels(reason).inc()
 
+
+class _Batches:
+    """Database transactions of one kind: how large, how long, and how often each waited for the database."""
+
+    def __init__(self, name: str, what: str, registry: CollectorRegistry) -> None:
+        self._size = Histogram(
+            f"{name}_size", f"{what} in one database transaction", buckets=_SIZES, registry=registry
+        )
+        self._seconds = Histogram(
+            f"{name}_seconds", "Time of one database transaction", buckets=_SECONDS, registry=registry
+        )
+        self._round_trips = Counter(
+            f"{name}_round_trips", "Times that the database was waited for", registry=registry
+        )
+
     def batch(self, size: int, seconds: float, round_trips: int) -> None:
-        self._batch_size.observe(size)
-        self._batch_seconds.observe(seconds)
+        self._size.observe(size)
+        self._seconds.observe(seconds)
         self._round_trips.inc(round_trips)
 
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import trio
 from psycopg import Error, OperationalError, pq
 
+from ledger import logins
 from ledger.database import Rows, Stage, Statement
 from ledger.statements import STATEMENTS
 from txserver.binary import decoder, encoder
@@ -57,7 +58,7 @@ class Pipeline:
         self._connection = connection
         self._encoders: dict[str, list[Callable[[Any], bytes]]] = {
             statement.name: [encoder(kind) for kind in statement.types]
-            for statement in (*STATEMENTS, _BEGIN, _COMMIT, _ROLLBACK)
+            for statement in (*STATEMENTS, *logins.STATEMENTS, _BEGIN, _COMMIT, _ROLLBACK)
         }
         self._decoders: dict[str, list[Callable[[bytes], Any]]] = {}
         self.round_trips = 0
@@ -206,7 +207,7 @@ def _connect(url: str) -> pq.abc.PGconn:
         if connection.status != pq.ConnStatus.OK:
             raise OperationalError(connection.get_error_message())
         _must(connection.exec_(_SESSION), connection)
-        for statement in (*STATEMENTS, _BEGIN, _COMMIT, _ROLLBACK):
+        for statement in (*STATEMENTS, *logins.STATEMENTS, _BEGIN, _COMMIT, _ROLLBACK):
             _must(connection.prepare(statement.name.encode(), statement.sql.encode()), connection)
     except BaseException:
         connection.finish()

@@ -3,7 +3,7 @@
 import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from datetime import datetime
 from functools import partial
 from typing import Protocol
@@ -12,9 +12,10 @@ import trio
 from prometheus_client import CollectorRegistry
 from structlog.typing import FilteringBoundLogger
 
-from ledger import merchants
-from ledger.database import Database, Scope
+from ledger import books, logins, merchants
+from ledger.database import Database, Rows, Scope, Stage
 from ledger.keyring import Keyring
+from ledger.postings import Outcome, Request
 from txserver.batcher import Batcher
 from txserver.context import Context
 from txserver.conversation import converse
@@ -35,7 +36,7 @@ __all__ = ["Edge", "Server", "serve"]
 
 ROLE = "tessera_server"
 # Pooled connections, each for a thread of its own.
-LOGINS = 3
+ENROLMENTS = 2
 READS = 4  # catalogues, histories, new keys and the end of a day
 SPARE = 3  # the health check, the watcher's looks and its sweep
 
@@ -78,7 +79,7 @@ async def serve(
 
     Raises DatabaseUnfit, DatabaseAway, PortTaken before anything was accepted.
     """
-    database = Database(settings.database_url, pool_size=LOGINS + READS + SPARE)
+    database = Database(settings.database_url, pool_size=ENROLMENTS + READS + SPARE)
     try:
         await trio.to_thread.run_sync(database.check, ROLE)
         facts = await trio.to_thread.run_sync(_first_facts, database, keyring, edge, log)
@@ -134,15 +135,21 @@ def _furnish(
 ) -> House:
     """What all conversations of this process share."""
     metrics = Metrics(CollectorRegistry())
-    batcher = Batcher(
-        partial(Pipeline.connect, settings.database_url), now=edge.books_now, log=log, metrics=metrics
-    )
+    connect = partial(Pipeline.connect, settings.database_url)
+
+    def enter(asked: list[logins.Login]) -> Generator[Stage, list[Rows], list[logins.LoggedIn]]:
+        return logins.stages(asked, edge.now(), settings.key_days)
+
+    def book(requests: list[Request]) -> Generator[Stage, list[Rows], list[Outcome]]:
+        return books.stages(requests, edge.books_now() if edge.books_now else None)
+
     registry, keys = Registry(), key_pairs(keyring)
     return House(
         context=Context(
-            batcher=batcher,
+            batcher=Batcher(connect, book, log=log, metrics=metrics.batches),
+            logins=Batcher(connect, enter, log=log, metrics=metrics.logins, lanes=1),
             database=database,
-            turns=Turns(logins=LOGINS, reads=READS),
+            turns=Turns(enrolments=ENROLMENTS, reads=READS),
             keyring=keyring,
             now=edge.now,
             books_now=edge.books_now,
@@ -183,9 +190,10 @@ async def _run(
     health_port: int,
     task_status: trio.TaskStatus[Server],
 ) -> None:
-    batcher, log = house.context.batcher, house.log
+    batchers, log = (house.context.batcher, house.context.logins), house.log
     async with trio.open_nursery() as background:
-        background.start_soon(batcher.run)
+        for batcher in batchers:
+            background.start_soon(batcher.run)
         background.start_soon(house.notices.run)
         background.start_soon(house.ear.run)
         await background.start(watcher.run)
@@ -199,7 +207,8 @@ async def _run(
             house.registry.stop()
             # What is not done by then is cut off; what was posted is still committed below.
             front.cancel_scope.deadline = trio.current_time() + settings.drain_s
-        batcher.stop()
+        for batcher in batchers:
+            batcher.stop()
         background.cancel_scope.cancel()
     log.info("stopped")
 

@@ -1,4 +1,4 @@
-"""Whose turn it is for a thread with a connection: logins wait for no reads, and no terminal takes all."""
+"""Whose turn it is for a thread with a connection: enrolments wait for no reads, no terminal takes all."""
 
 from collections.abc import Callable
 from typing import TypeVar, cast
@@ -14,19 +14,19 @@ Answer = TypeVar("Answer")
 
 
 class Turns:
-    """Runs work on threads, at most so many `logins` and `reads` at a time as there are connections for.
+    """Runs work on threads, at most so many `enrolments` and `reads` at a time as there are connections for.
 
     Whoever stops waiting leaves the thread to end its work; its place is free only then.
     """
 
-    def __init__(self, *, logins: int, reads: int) -> None:
-        self._logins = trio.CapacityLimiter(logins)
+    def __init__(self, *, enrolments: int, reads: int) -> None:
+        self._enrolments = trio.CapacityLimiter(enrolments)
         self._reads = trio.CapacityLimiter(reads)
         self._terminals: WeakValueDictionary[int, trio.CapacityLimiter] = WeakValueDictionary()
 
-    async def login(self, work: Callable[[], Answer]) -> Answer:
-        """Run the work of a login or an enrolment."""
-        return await trio.to_thread.run_sync(work, limiter=self._logins, abandon_on_cancel=True)
+    async def enrol(self, work: Callable[[], Answer]) -> Answer:
+        """Run the work of an enrolment."""
+        return await trio.to_thread.run_sync(work, limiter=self._enrolments, abandon_on_cancel=True)
 
     async def read(self, terminal: int, work: Callable[[], Answer]) -> Answer:
         """Run what a terminal asks for in its session."""
@@ -42,7 +42,7 @@ class Turns:
 
         For the end of a program: it takes all places, so whoever asks afterwards waits for ever.
         """
-        for limiter in (self._logins, self._reads):
+        for limiter in (self._enrolments, self._reads):
             for place in range(int(limiter.total_tokens)):
                 await limiter.acquire_on_behalf_of(place)
 

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection
 
 from admin.terminals import LISTED_MOST, NAME_MOST
-from ledger import organisations, terminals
+from ledger import logins, organisations, terminals
 from ledger.database import Database, Scope
 from ledger.enrolments import open_until
 from ledger.reconciliation import BatchTotal, Item, compare, reconcile
@@ -94,7 +94,7 @@ def test_a_clock_that_is_off_and_a_batch_that_differs_stand_out(site: Site, serv
         key = os.urandom(32)
         give = "UPDATE terminal SET public_key = :key WHERE id = :id RETURNING id"
         site.ask(give, key=key, id=site.house.terminal)
-        terminals.login(
+        logins.login(
             connection, public_key=key, software="2", now=NOW, terminal_at=NOW - timedelta(days=2)
         )
         reconcile(connection, site.house.terminal, 7, [BatchTotal("redeem", 1, 9)], txid=new_txid(), now=NOW)

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from ledger import books, terminals
+from ledger import books, logins, terminals
 from ledger.card_details import CardDetails, card_history, find_card
 from ledger.database import Scope
 from ledger.keyring import Keyring
@@ -93,7 +93,7 @@ def test_a_lost_device_is_shut_out_and_another_takes_its_place(shop: Shop, page:
     page.get_by_role("button", name="Revoke").click()
     expect(page.get_by_text("The terminal is revoked.")).to_be_visible()
     with shop.database.transaction(Scope.everything()) as connection:
-        assert terminals.login(connection, public_key=key, software="1", now=NOW) is None
+        assert logins.login(connection, public_key=key, software="1", now=NOW) is None
 
     page.get_by_role("link", name="New terminal in its place").click()
     expect(page.get_by_label("Name")).to_have_value("Till 1")

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 from sqlalchemy import Connection, text
 
-from ledger import terminals
+from ledger import logins, terminals
 from ledger.database import Database, Scope
 from ledger.events import CHANNEL
 from tests.conftest import TestDatabase
@@ -41,7 +41,7 @@ def enrol(
 
 
 def login(connection: Connection, key: bytes, **fields: Any) -> terminals.TerminalSeat | None:
-    return terminals.login(connection, **{"public_key": key, "software": "2", "now": NOW, **fields})
+    return logins.login(connection, **{"public_key": key, "software": "2", "now": NOW, **fields})
 
 
 def seated(connection: Connection, key: bytes, **fields: Any) -> terminals.TerminalSeat:

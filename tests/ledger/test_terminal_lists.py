@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from ledger import organisations, terminals
+from ledger import logins, organisations, terminals
 from ledger.database import Database, Scope
 from ledger.reconciliation import BatchTotal, Item, compare, reconcile
 from ledger.terminal_lists import (
@@ -63,7 +63,7 @@ def test_a_terminal_is_shown_with_its_place_its_device_and_its_last_batch(
             text("UPDATE terminal SET public_key = :key WHERE id = :id"),
             {"key": key, "id": books.house.terminal},
         )
-        terminals.login(
+        logins.login(
             connection,
             public_key=key,
             software="2.1",

@@ -12,6 +12,7 @@ import psycopg
 import trio
 import trio.testing
 
+from ledger.books import stages
 from ledger.database import Scope
 from ledger.embedded import SUPERUSER, EmbeddedPostgres
 from ledger.postings import Outcome, Request
@@ -34,7 +35,7 @@ TERMINATE = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {POST
 class Bench:
     """A running batcher; the sizes of its batches; its log."""
 
-    batcher: Batcher
+    batcher: Batcher[Request, Outcome]
     log: io.StringIO
     sizes: list[int]
     runner: trio.CancelScope = field(default_factory=trio.CancelScope)
@@ -80,9 +81,9 @@ async def running_batcher(urls: TestDatabase, *, lanes: int = 1) -> AsyncIterato
         def batch(self, size: int, seconds: float, round_trips: int) -> None:
             sizes.append(size)
 
-    batcher = Batcher(
+    batcher: Batcher[Request, Outcome] = Batcher(
         partial(Pipeline.connect, urls.server),
-        now=lambda: NOW,
+        lambda requests: stages(requests, NOW),
         log=make_log(log),
         metrics=Tally(),
         lanes=lanes,

@@ -1,13 +1,14 @@
 """Reads of the server: how long they may take, and that nothing is written for who has gone away."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import trio
 from sqlalchemy import text
 
 from ledger.database import Database, Scope
+from ledger.logins import LoggedIn, Login
 from protocol.messages import Catalogue, Echo, KeyChange
 from tests.conftest import TestDatabase
 from tests.desk import WAITING, until_somebody_waits
@@ -15,6 +16,7 @@ from tests.factories import NOW, TODAY, create_keyring
 from tests.txserver.batching import running_batcher
 from tests.txserver.scenes import create_scene
 from tests.txserver.server_house import PATIENCE_S, envelope, open_house, redeem
+from txserver.batcher import Batcher
 from txserver.context import PATIENCE_SECONDS, Context
 from txserver.turns import PER_TERMINAL, Turns
 
@@ -35,15 +37,16 @@ async def test_a_read_and_a_login_wait_for_no_statement_for_long(
     async with running_batcher(database_urls) as bench:
         context = Context(
             batcher=bench.batcher,
+            logins=cast("Batcher[Login, LoggedIn]", None),
             database=database,
-            turns=Turns(logins=1, reads=1),
+            turns=Turns(enrolments=1, reads=1),
             keyring=create_keyring(),
             now=lambda: NOW,
             books_now=None,
             business_date=TODAY,
         )
         assert await context.read(1, patience) == f"{PATIENCE_SECONDS}s"
-        assert await context.login(patience) == f"{PATIENCE_SECONDS}s"
+        assert await context.enrol(patience) == f"{PATIENCE_SECONDS}s"
 
 
 async def test_a_terminal_whose_reads_are_stuck_keeps_nobody_out_and_spends_itself(

@@ -11,7 +11,7 @@ def test_what_happens_is_counted() -> None:
     metrics = Metrics(CollectorRegistry())
     metrics.closed("logout")
     metrics.reply("Redeem", 1016, True, 0.004)
-    metrics.batch(3, 0.002, 2)
+    metrics.batches.batch(3, 0.002, 2)
     metrics.sessions.inc()
     metrics.unauthenticated.inc()
     page = generate_latest(metrics.registry).decode()
@@ -23,7 +23,7 @@ def test_what_happens_is_counted() -> None:
         'tessera_batch_size_bucket{le="4.0"} 1.0',
         'tessera_batch_size_bucket{le="2.0"} 0.0',
         "tessera_batch_seconds_count 1.0",
-        "tessera_round_trips_total 2.0",
+        "tessera_batch_round_trips_total 2.0",
         "tessera_sessions 1.0",
         "tessera_unauthenticated_connections 1.0",
     ):

@@ -37,7 +37,7 @@ def quick() -> str:
 
 
 async def test_one_terminal_takes_two_places_and_its_other_reads_wait() -> None:
-    turns, slow = Turns(logins=1, reads=PER_TERMINAL + 1), Slow()
+    turns, slow = Turns(enrolments=1, reads=PER_TERMINAL + 1), Slow()
     with trio.fail_after(PATIENCE_S):
         async with trio.open_nursery() as nursery:
             for _ in range(10):
@@ -50,14 +50,14 @@ async def test_one_terminal_takes_two_places_and_its_other_reads_wait() -> None:
 
 
 async def test_logins_do_not_wait_for_reads_nor_reads_for_logins() -> None:
-    turns, reading, greeting = Turns(logins=1, reads=2), Slow(), Slow()
+    turns, reading, greeting = Turns(enrolments=1, reads=2), Slow(), Slow()
     with trio.fail_after(PATIENCE_S):
         async with trio.open_nursery() as nursery:
             for terminal in range(5):
                 nursery.start_soon(turns.read, terminal, reading)
             await reading.until_begun(2)
-            assert await turns.login(quick) == "quick"
-            nursery.start_soon(turns.login, greeting)
+            assert await turns.enrol(quick) == "quick"
+            nursery.start_soon(turns.enrol, greeting)
             await greeting.until_begun(1)
             reading.done.set()
             assert await turns.read(9, quick) == "quick"
@@ -65,7 +65,7 @@ async def test_logins_do_not_wait_for_reads_nor_reads_for_logins() -> None:
 
 
 async def test_a_place_is_taken_until_its_thread_has_ended_also_when_nobody_waits() -> None:
-    turns, slow = Turns(logins=1, reads=10), Slow()
+    turns, slow = Turns(enrolments=1, reads=10), Slow()
     async with trio.open_nursery() as nursery:
         for _ in range(PER_TERMINAL):
             nursery.start_soon(turns.read, 1, slow)
@@ -82,7 +82,7 @@ async def test_a_place_is_taken_until_its_thread_has_ended_also_when_nobody_wait
 
 
 async def test_who_gives_up_waiting_leaves_no_place_taken() -> None:
-    turns, slow = Turns(logins=1, reads=1), Slow()
+    turns, slow = Turns(enrolments=1, reads=1), Slow()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(turns.read, 1, slow)
         await slow.until_begun(1)
@@ -101,9 +101,9 @@ async def test_what_the_work_raises_is_raised_and_frees_the_place() -> None:
     def bug() -> None:
         raise LookupError("a bug")
 
-    turns = Turns(logins=1, reads=1)
+    turns = Turns(enrolments=1, reads=1)
     for _ in range(3):
         with pytest.raises(LookupError):
             await turns.read(1, bug)
         with pytest.raises(LookupError):
-            await turns.login(bug)
+            await turns.enrol(bug)
