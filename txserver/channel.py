@@ -46,16 +46,19 @@ class Channel:
         """Messages that were said and are still here."""
         return len(self._left) if self._left is not None else 0
 
-    async def greeted(self) -> list[Message]:
+    async def greeted(self, turnstile: trio.CapacityLimiter) -> list[Message]:
         """Shake hands. The messages that came with its end, or none when the peer has gone.
 
-        Raises RemoteProtocolError.
+        A step takes as long as two debits, so the `turnstile` lets a few through in one turn of the loop:
+        when a thousand come at once, those who have logged in go on. Raises RemoteProtocolError.
         """
         while True:
             data = await self.line.receive()
             if not data:
                 return []
-            messages = self.session.receive_data(data)
+            async with turnstile:
+                messages = self.session.receive_data(data)
+                await trio.lowlevel.checkpoint()
             answer = self.session.data_to_send()
             if answer:
                 self._write(answer)

@@ -52,7 +52,7 @@ async def _converse(
     try:
         admitted: Admitted | None = None
         with trio.move_on_after(house.handshake_s) as greeting:
-            admitted = await greet(channel.session, await channel.greeted(), house)
+            admitted = await greet(channel.session, await channel.greeted(house.turnstile), house)
             if admitted is not None:
                 await channel.send(admitted.reply)
         if admitted is None or greeting.cancelled_caught:

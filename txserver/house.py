@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import trio
 from structlog.typing import FilteringBoundLogger
 
 from protocol.noise import KeyPair
@@ -24,6 +25,7 @@ class House:
 
     context: Context
     ear: Ear
+    turnstile: trio.CapacityLimiter
     registry: Registry
     notices: Notices
     metrics: Metrics

@@ -38,6 +38,7 @@ ROLE = "tessera_server"
 # Pooled connections, each for a thread of its own.
 ENROLMENTS = 2
 READS = 4  # catalogues, histories, new keys and the end of a day
+HANDSHAKES = 4  # steps of handshakes in one turn of the loop: a millisecond at most
 SPARE = 3  # the health check, the watcher's looks and its sweep
 
 
@@ -156,6 +157,7 @@ def _furnish(
             business_date=facts.business_date,
         ),
         ear=Ear(),
+        turnstile=trio.CapacityLimiter(HANDSHAKES),
         registry=registry,
         notices=Notices(registry, facts, keys=keys, now=edge.now, log=log, metrics=metrics),
         metrics=metrics,
