@@ -20,6 +20,7 @@ from base64 import b32encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import msgspec
 from nacl import bindings
 from nacl.exceptions import CryptoError
 
@@ -46,6 +47,9 @@ _VERSION = 1
 _CONTENTS = struct.Struct(">HQQIB")
 _HEADER_BYTES = 2 + NONCE_BYTES
 _TAG_BYTES = 16
+_SHORTEST = _HEADER_BYTES + _CONTENTS.size + _TAG_BYTES
+
+_open = bindings.crypto_aead_xchacha20poly1305_ietf_decrypt
 
 _ENROLMENT_PREFIX = "TSRE1"
 _ENROLMENT = struct.Struct(">B32s16s32sH")
@@ -53,11 +57,12 @@ _CHECKSUM_BYTES = 4
 MAX_HOST_BYTES = 253
 """The longest name that the DNS knows."""
 
-# Base32's digits as those of int(…, 32), which is some twenty times faster than the base64 module; every
-# debit opens a token. What is no digit becomes one that int refuses.
-_TO_INT_DIGITS = dict.fromkeys(range(128), "!") | str.maketrans(
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", "0123456789ABCDEFGHIJKLMNOPQRSTUV"
-)
+# Base32's digits, of either case, as those of int(…, 32), which is some fifteen times faster than the base64
+# module; every debit opens a token. What is no digit becomes one that int refuses.
+_DIGITS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567" + b"abcdefghijklmnopqrstuvwxyz"
+_INT_DIGITS = b"0123456789ABCDEFGHIJKLMNOPQRSTUV" + b"0123456789ABCDEFGHIJKLMNOP"
+_OTHERS = bytes(set(range(256)).difference(_DIGITS))
+_TO_INT_DIGITS = bytes.maketrans(_DIGITS + _OTHERS, _INT_DIGITS + b"!" * len(_OTHERS))
 
 # What scan guns and keyboards put around a token. Nothing else is overlooked.
 _WHITE = " \t\r\n"
@@ -76,9 +81,11 @@ class CredentialError(ProtocolError):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class CardToken:
-    """Which card of which account, and its issue number: a newer issue kills the older ones."""
+class CardToken(msgspec.Struct, frozen=True):
+    """Which card of which account, and its issue number: a newer issue kills the older ones.
+
+    Every debit makes one, and a frozen dataclass takes seven times as long to make.
+    """
 
     slot: int
     account: int
@@ -112,16 +119,15 @@ def open_token(text: str, keys: Mapping[int, bytes], chip: bytes | None = None) 
     Lower case and white space around the text are overlooked. CredentialError for anything else.
     """
     raw = _from_base32(text, _PREFIX)
-    if len(raw) < _HEADER_BYTES + _CONTENTS.size + _TAG_BYTES:
+    if len(raw) < _SHORTEST:
         raise CredentialError("form")
-    header, nonce, sealed = raw[:2], raw[2:_HEADER_BYTES], raw[_HEADER_BYTES:]
-    if header[0] != _VERSION:
+    if raw[0] != _VERSION:
         raise CredentialError("version")
-    key = keys.get(header[1])
+    key = keys.get(raw[1])
     if key is None:
         raise CredentialError("key")
     try:
-        contents = bindings.crypto_aead_xchacha20poly1305_ietf_decrypt(sealed, _aad(header), nonce, key)
+        contents = _open(raw[_HEADER_BYTES:], _aad(raw[:2]), raw[2:_HEADER_BYTES], key)
     except (CryptoError, ValueError, TypeError, RuntimeError):
         raise CredentialError("seal") from None
     slot, account, card, issue, length = _CONTENTS.unpack_from(contents)
@@ -191,11 +197,11 @@ def _to_base32(raw: bytes) -> str:
 def _from_base32(text: str, prefix: str) -> bytes:
     """The bytes after `prefix`. CredentialError("form") unless they have exactly one spelling, this one."""
     text = text.strip(_WHITE)
-    if not text.isascii():
-        raise CredentialError("form")
-    text = text.upper()
-    digits = text.removeprefix(prefix)
-    if digits == text:
+    try:
+        digits = text.encode("ascii")[len(prefix) :]
+    except UnicodeEncodeError:
+        raise CredentialError("form") from None
+    if text[: len(prefix)].upper() != prefix:
         raise CredentialError("form")
     bits = len(digits) * 5
     spare = bits % 8

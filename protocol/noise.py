@@ -6,6 +6,7 @@ the ephemeral one too, are given.
 """
 
 import hashlib
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -20,9 +21,13 @@ __all__ = ["KEY_BYTES", "TAG_BYTES", "CipherState", "Handshake", "KeyPair"]
 KEY_BYTES = 32
 TAG_BYTES = 16
 
-# Noise reserves the highest nonce for REKEY.
+# Four zeros, then the counter, little endian. Noise reserves the highest for REKEY.
+_nonce_bytes = struct.Struct("<4xQ").pack
 _LAST_NONCE = 2**64 - 1
-_REKEY_NONCE = bytes(4) + b"\xff" * 8
+_REKEY_NONCE = _nonce_bytes(_LAST_NONCE)
+
+_seal = bindings.crypto_aead_chacha20poly1305_ietf_encrypt
+_open = bindings.crypto_aead_chacha20poly1305_ietf_decrypt
 
 # What PyNaCl raises for bad points, short input and wrong tags; its own ValueError, TypeError and
 # RuntimeError derive from CryptoError and from the builtin ones, and cffi raises the builtin ones bare.
@@ -63,51 +68,42 @@ def _dh(pair: KeyPair, public: bytes) -> bytes:
 
 
 class CipherState:
-    """A key and its 64-bit counter. A message that does not decrypt leaves the counter where it was."""
+    """A key and its 64-bit counter. A message that does not decrypt leaves the counter where it was.
 
-    __slots__ = ("_key", "_nonce")
+    `nonce` is how many messages have passed, and the counter of the next. Others only read it.
+    """
+
+    __slots__ = ("_key", "nonce")
 
     def __init__(self, key: bytes) -> None:
         _require_key(key)
         self._key = key
-        self._nonce = 0
-
-    @property
-    def nonce(self) -> int:
-        """How many messages have passed, and the counter of the next."""
-        return self._nonce
+        self.nonce = 0
 
     def encrypt(self, plaintext: bytes, ad: bytes = b"") -> bytes:
         """Ciphertext and its 16-byte tag. LocalProtocolError when the counter is used up."""
-        nonce = self._nonce
+        nonce = self.nonce
         if nonce >= _LAST_NONCE:
             raise LocalProtocolError("the counter is used up")
-        sealed = bindings.crypto_aead_chacha20poly1305_ietf_encrypt(
-            plaintext, ad, b"\0\0\0\0" + nonce.to_bytes(8, "little"), self._key
-        )
-        self._nonce = nonce + 1
+        sealed = _seal(plaintext, ad, _nonce_bytes(nonce), self._key)
+        self.nonce = nonce + 1
         return sealed
 
     def decrypt(self, ciphertext: bytes, ad: bytes = b"") -> bytes:
         """The plaintext. RemoteProtocolError for anything that was not sealed as exactly this message."""
-        nonce = self._nonce
+        nonce = self.nonce
         if nonce >= _LAST_NONCE:
             raise RemoteProtocolError("counter_exhausted")
         try:
-            plaintext = bindings.crypto_aead_chacha20poly1305_ietf_decrypt(
-                ciphertext, ad, b"\0\0\0\0" + nonce.to_bytes(8, "little"), self._key
-            )
+            plaintext = _open(ciphertext, ad, _nonce_bytes(nonce), self._key)
         except _NACL_ERRORS:
             raise RemoteProtocolError("decrypt") from None
-        self._nonce = nonce + 1
+        self.nonce = nonce + 1
         return plaintext
 
     def rekey(self) -> None:
         """REKEY(k): the first 32 bytes of 32 zeros encrypted under the highest nonce. The counter stays."""
-        sealed = bindings.crypto_aead_chacha20poly1305_ietf_encrypt(
-            bytes(KEY_BYTES), b"", _REKEY_NONCE, self._key
-        )
-        self._key = sealed[:KEY_BYTES]
+        self._key = _seal(bytes(KEY_BYTES), b"", _REKEY_NONCE, self._key)[:KEY_BYTES]
 
 
 _INNER = bytes(byte ^ 0x36 for byte in range(256))

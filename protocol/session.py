@@ -22,6 +22,7 @@ from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.framing import FrameReader, frame
 from protocol.limits import MAX_FRAME, MAX_FRAME_UNAUTHENTICATED, MAX_HELLO_PLAINTEXT, REKEY_INTERVAL
 from protocol.messages import (
+    MESSAGES,
     Closing,
     Enrol,
     EnrolReply,
@@ -30,8 +31,6 @@ from protocol.messages import (
     Logout,
     LogoutReply,
     Message,
-    Notice,
-    Reply,
     Request,
 )
 from protocol.noise import KEY_BYTES, TAG_BYTES, CipherState, Handshake, KeyPair
@@ -48,6 +47,25 @@ _PREAMBLE_BYTES = 8
 _NAMES = {False: "Noise_XK_25519_ChaChaPoly_BLAKE2b", True: "Noise_XKpsk3_25519_ChaChaPoly_BLAKE2b"}
 _FRAME_1_BYTES = _PREAMBLE_BYTES + KEY_BYTES + TAG_BYTES
 _FRAME_2_BYTES = KEY_BYTES + TAG_BYTES
+
+_Kinds = frozenset[type[Message]]
+
+# A message is looked up by its exact class: there are no others than those declared.
+_FROM_TERMINAL: _Kinds = frozenset(each for each in MESSAGES if issubclass(each, Request))
+_FROM_SERVER: _Kinds = frozenset(MESSAGES) - _FROM_TERMINAL
+_NOTHING: _Kinds = frozenset()
+
+# The first message of each direction, never allowed later, and those that nothing may follow. They alone
+# change what may pass after them.
+_OPENING: _Kinds = frozenset({Login, Enrol, LoginReply, EnrolReply})
+_LAST: _Kinds = frozenset({Logout, LogoutReply, Closing})
+_TURNS = _OPENING | _LAST
+
+# What the server may say before anything else passes, by the first message that it answers.
+_FIRST_REPLIES: dict[type[Message], _Kinds] = {
+    Login: frozenset({LoginReply, Closing}),
+    Enrol: frozenset({EnrolReply, Closing}),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +96,18 @@ def prologue(opening: bytes) -> bytes:
 class _Session:
     """What both ends share: frames, cipher states, the order of messages, and the end of it all."""
 
-    _SENDS: tuple[type[Message], ...]
-    _RECEIVES: tuple[type[Message], ...]
-    # The first message of each direction, never allowed later, and those that nothing may follow.
-    _OPENING: tuple[type[Message], ...] = (Login, Enrol, LoginReply, EnrolReply)
-    _LAST: tuple[type[Message], ...] = (Logout, LogoutReply, Closing)
+    _RECEIVES: _Kinds
+    # What may be sent and received when the first reply has passed.
+    _LATER: tuple[_Kinds, _Kinds]
 
     def __init__(self) -> None:
         self._reader = FrameReader(MAX_FRAME_UNAUTHENTICATED)
         self._out = b""
         self._sending: CipherState | None = None
         self._receiving: CipherState | None = None
-        self._first_reply: type[Message] = LoginReply
+        # Which messages may pass now: none before the session is established, none after its end.
+        self._may_send = _NOTHING
+        self._may_receive = _NOTHING
         self._answered = False
         self._sent_last = False
         self._received_last = False
@@ -110,8 +128,11 @@ class _Session:
         """
         if self._closed:
             raise RemoteProtocolError("closed")
-        messages: list[Message] = []
         try:
+            body = self._reader.sole(data) if self._receiving is not None else None
+            if body is not None:
+                return [self._message(body)]
+            messages: list[Message] = []
             self._reader.feed(data)
             while (body := self._reader.next_frame()) is not None:
                 message = self._handshake(body) if self._receiving is None else self._message(body)
@@ -119,6 +140,7 @@ class _Session:
                     messages.append(message)
         except BaseException:
             self._closed = True
+            self._may_send = self._may_receive = _NOTHING
             raise
         return messages
 
@@ -132,55 +154,66 @@ class _Session:
 
         A frame that was returned must be written whole and in order: the next one counts on it.
         """
-        if self._sending is None or self._closed:
-            raise LocalProtocolError("the session is not established")
-        if self._sent_last:
-            raise LocalProtocolError("nothing may follow the last message")
-        if not isinstance(message, self._SENDS) or not self._in_order(message):
-            raise LocalProtocolError(f"{type(message).__name__} may not be sent by this end now")
-        body = self._sending.encrypt(encode(message))
-        if self._sending.nonce % REKEY_INTERVAL == 0:
-            self._sending.rekey()
-        self._answered = True
-        self._sent_last = isinstance(message, self._LAST)
+        kind = type(message)
+        if kind not in self._may_send:
+            raise LocalProtocolError(self._why_not(kind))
+        sending = self._sending
+        assert sending is not None
+        body = sending.encrypt(encode(message))
+        if sending.nonce % REKEY_INTERVAL == 0:
+            sending.rekey()
+        if kind in _TURNS:
+            self._turn()
+            if kind in _LAST:
+                self._sent_last = True
+                self._may_send = _NOTHING
         return frame(body)
 
-    def _in_order(self, message: Message) -> bool:
-        """Until the first reply has passed, nothing but it or Closing; afterwards nothing like it again."""
-        if self._answered:
-            return not isinstance(message, self._OPENING)
-        return isinstance(message, (self._first_reply, Closing))
+    def _why_not(self, kind: type[Message]) -> str:
+        if self._sending is None or self._closed:
+            return "the session is not established"
+        if self._sent_last:
+            return "nothing may follow the last message"
+        return f"{kind.__name__} may not be sent by this end now"
 
     def _handshake(self, body: bytes) -> Message | None:
         raise NotImplementedError
 
     def _message(self, body: bytes) -> Message:
-        assert self._receiving is not None
-        plaintext = self._receiving.decrypt(body)
-        if self._receiving.nonce % REKEY_INTERVAL == 0:
-            self._receiving.rekey()
+        receiving = self._receiving
+        assert receiving is not None
+        plaintext = receiving.decrypt(body)
+        if receiving.nonce % REKEY_INTERVAL == 0:
+            receiving.rekey()
         if self._received_last:
             raise RemoteProtocolError("after_last")
         message = decode(plaintext)
-        if not isinstance(message, self._RECEIVES):
-            raise RemoteProtocolError("wrong_direction")
-        if not self._in_order(message):
-            raise RemoteProtocolError("order")
-        self._answered = True
-        self._received_last = isinstance(message, self._LAST)
+        kind = type(message)
+        if kind not in self._may_receive:
+            raise RemoteProtocolError("order" if kind in self._RECEIVES else "wrong_direction")
+        if kind in _TURNS:
+            self._turn()
+            if kind in _LAST:
+                self._received_last = True
+                self._may_receive = _NOTHING
         return message
 
-    def _establish(self, handshake: Handshake, hello: Message) -> None:
-        self._first_reply = EnrolReply if isinstance(hello, Enrol) else LoginReply
+    def _establish(self, handshake: Handshake) -> None:
         self._sending, self._receiving = handshake.split()
         self._reader.limit = MAX_FRAME
+
+    def _turn(self) -> None:
+        """The first reply, or Closing instead of it, has passed: from now on nothing like it again."""
+        if not self._answered:
+            self._answered = True
+            self._may_send, self._may_receive = self._LATER
 
 
 class TerminalSession(_Session):
     """The terminal's end. `hello` is an Enrol exactly when an `enrolment` is given."""
 
-    _SENDS = (Request,)
-    _RECEIVES = (Reply, Notice, Closing)
+    _RECEIVES = _FROM_SERVER
+    _LATER = (_FROM_TERMINAL - _OPENING, _FROM_SERVER - _OPENING)
 
     def __init__(
         self,
@@ -224,7 +257,8 @@ class TerminalSession(_Session):
             raise RemoteProtocolError("handshake_length")
         self._noise.read(body)
         self._out = frame(self._noise.write(self._hello_plaintext))
-        self._establish(self._noise, self._hello)
+        self._establish(self._noise)
+        self._may_receive = _FIRST_REPLIES[type(self._hello)]
 
 
 class ServerSession(_Session):
@@ -236,8 +270,8 @@ class ServerSession(_Session):
     first message comes out: look it up before anything else.
     """
 
-    _SENDS = (Reply, Notice, Closing)
-    _RECEIVES = (Request,)
+    _RECEIVES = _FROM_TERMINAL
+    _LATER = (_FROM_SERVER - _OPENING, _FROM_TERMINAL - _OPENING)
 
     def __init__(
         self,
@@ -273,6 +307,7 @@ class ServerSession(_Session):
             static=pair,
             ephemeral=self._ephemeral,
         )
+        del self._ephemeral
         payload = noise.read(message)
         if enrolment:
             noise.add_psk(self._enrolment_secret(payload))
@@ -300,5 +335,8 @@ class ServerSession(_Session):
         if not isinstance(hello, Login if self.enrolment_id is None else Enrol):
             raise RemoteProtocolError("order")
         self.remote_key = noise.remote_static
-        self._establish(noise, hello)
+        self._establish(noise)
+        self._may_send = _FIRST_REPLIES[type(hello)]
+        # Its secrets go with it: whoever reads this memory later must not open what was said before.
+        self._noise = None
         return hello

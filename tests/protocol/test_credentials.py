@@ -1,7 +1,9 @@
 """Card tokens and enrolment codes: seal, open, and every way not to."""
 
+import base64
 import json
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +158,26 @@ def test_any_text_gives_one_kind_of_error(text: str, chip: bytes | None) -> None
     with pytest.raises(CredentialError) as caught:
         open_token(text, {1: KEY}, chip)
     assert caught.value.reason in REASONS
+
+
+@given(raw=st.binary(min_size=1, max_size=90))
+def test_base32_is_that_of_the_standard(raw: bytes) -> None:
+    from protocol.credentials import _from_base32, _to_base32
+
+    text = _to_base32(raw)
+    assert text == base64.b32encode(raw).decode().rstrip("=")
+    assert _from_base32("P1" + text, "P1") == _from_base32("p1" + text.lower(), "P1") == raw
+
+
+@given(text=st.text("ABZ27abz0189_+-= \t\n!\u00a0\u0131\u017f\uff11", max_size=40))
+def test_no_bytes_have_two_spellings(text: str) -> None:
+    from protocol.credentials import _from_base32, _to_base32
+
+    for whole in ("P1" + text, text):
+        with suppress(CredentialError):
+            raw = _from_base32(whole, "P1")
+            assert "P1" + _to_base32(raw) == whole.strip(" \t\r\n").upper()
+            assert whole.isascii()
 
 
 def test_white_space_inside_is_not_overlooked() -> None:

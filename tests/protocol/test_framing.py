@@ -103,3 +103,47 @@ def test_mutable_buffers_may_be_reused_by_the_caller() -> None:
     reader.feed(buffer)
     buffer[2:] = b"xyz"
     assert reader.next_frame() == b"abc"
+
+
+def outcome(reader: FrameReader, data: bytes) -> list[bytes] | str:
+    """The bodies that these bytes complete, or the reason of the fault."""
+    reader.feed(data)
+    try:
+        return read_all(reader)
+    except RemoteProtocolError as error:
+        return error.reason
+
+
+@given(
+    data=st.binary(max_size=12) | st.binary(min_size=1, max_size=300).map(frame),
+    before=st.sampled_from([b"", frame(b"x"), b"\0", frame(b"xyz")[:4], frame(b"x") + b"\0"]),
+    limit=st.integers(1, 300),
+)
+def test_a_sole_frame_is_what_feeding_it_gives(data: bytes, before: bytes, limit: int) -> None:
+    """Or it is none, and then nothing was taken. A part of a frame that was left over makes it none."""
+    reader, fed = FrameReader(max(3, limit)), FrameReader(max(3, limit))
+    assert outcome(reader, before) == outcome(fed, before)
+    sole, bodies = reader.sole(data), outcome(fed, data)
+    left_over = before not in (b"", frame(b"x"))
+    if not left_over and isinstance(bodies, list) and len(bodies) == 1 and data == frame(bodies[0]):
+        assert [sole] == bodies
+    else:
+        assert sole is None
+        assert outcome(reader, data) == bodies
+
+
+def test_a_frame_after_a_part_of_another_is_not_alone() -> None:
+    reader = FrameReader()
+    reader.feed(frame(b"abc")[:2])
+    assert reader.next_frame() is None
+    assert reader.sole(frame(b"x")) is None
+    reader.feed(b"abc")
+    assert read_all(reader) == [b"abc"]
+    assert reader.sole(frame(b"x")) == b"x"
+
+
+def test_what_was_read_is_not_kept() -> None:
+    reader = FrameReader()
+    reader.feed(frame(b"a") + frame(b"b"))
+    assert read_all(reader) == [b"a", b"b"]
+    assert reader._data == b""

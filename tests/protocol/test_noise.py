@@ -95,7 +95,7 @@ def test_the_nonce_is_four_zeros_and_a_little_endian_counter() -> None:
 
     cipher = CipherState(b"k" * 32)
     for counter in (0, 1, 255, 256, 2**32 - 1, 2**32, 2**32 + 5, 2**64 - 2):
-        cipher._nonce = counter
+        cipher.nonce = counter
         nonce = bytes(4) + counter.to_bytes(8, "little")
         assert cipher.encrypt(b"text", b"ad") == ChaCha20Poly1305(b"k" * 32).encrypt(nonce, b"text", b"ad")
 
@@ -113,10 +113,10 @@ def test_a_failed_decrypt_does_not_advance_the_counter() -> None:
 
 def test_the_counter_has_64_bits_and_its_end_is_an_error() -> None:
     sending, receiving = create_ciphers()
-    sending._nonce = receiving._nonce = 2**32
+    sending.nonce = receiving.nonce = 2**32
     assert receiving.decrypt(sending.encrypt(b"x")) == b"x"
     assert sending.nonce == 2**32 + 1
-    sending._nonce = receiving._nonce = 2**64 - 2
+    sending.nonce = receiving.nonce = 2**64 - 2
     assert receiving.decrypt(sending.encrypt(b"last")) == b"last"
     with pytest.raises(LocalProtocolError):
         sending.encrypt(b"one more")

@@ -1,6 +1,7 @@
 """Established sessions: order, direction, rekey, the end, and any bytes at all."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +124,7 @@ def test_any_chunking_gives_the_same_replies(told: list[Message], cuts: list[int
     assert seen == [create_login_reply(), *told]
 
 
-def feed(session: Session, pieces: list[bytes]) -> tuple[list[Message], str | None]:
+def feed(session: Session, pieces: Sequence[bytes | bytearray]) -> tuple[list[Message], str | None]:
     """The messages, and the reason of the fault if there was one. Anything else fails the test."""
     seen: list[Message] = []
     try:
@@ -366,3 +367,33 @@ def test_an_enrolment_session_begins_with_its_own_reply() -> None:
     refuses(ends.terminal, forge(ends.server, create_login_reply()), "order")
     ends = create_ends(create_enrol())
     assert ends.server.receive_data(ends.terminal.send(LOGOUT)) == [LOGOUT]
+
+
+def test_why_something_may_not_be_sent_is_said() -> None:
+    closed = create_ends().terminal
+    refuses(closed, b"\0\0", "frame_empty")
+    for session, words in (
+        (create_terminal(), "not established"),
+        (closed, "not established"),
+        (create_ends().terminal, "EchoReply may not be sent"),
+        (create_ends(answered=False).server, "EchoReply may not be sent"),
+    ):
+        with pytest.raises(LocalProtocolError, match=words):
+            session.send(create_echo_reply())
+
+
+def test_the_last_message_of_one_direction_stays_the_last_whatever_the_other_says() -> None:
+    ends = create_ends()
+    logout = ends.terminal.send(LOGOUT)
+    ends.server.send(CLOSING)
+    assert ends.server.receive_data(logout) == [LOGOUT]
+    with pytest.raises(LocalProtocolError, match="nothing may follow"):
+        ends.server.send(NOTICE)
+    refuses(ends.server, forge(ends.terminal, create_echo()), "after_last")
+
+
+def test_frames_alone_together_cut_or_in_a_mutable_buffer_are_the_same() -> None:
+    ends = create_ends()
+    one, two, three, four, five = (ends.terminal.send(create_echo(number)) for number in range(5))
+    pieces: list[bytes | bytearray] = [one, bytearray(two), three + four[:9], four[9:], five]
+    assert feed(ends.server, pieces) == ([create_echo(number) for number in range(5)], None)

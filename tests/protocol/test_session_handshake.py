@@ -341,3 +341,10 @@ def test_nothing_may_travel_with_the_hello() -> None:
     echo = frame(noise.split()[0].encrypt(encode(Echo(**create_asked(5)))))
     with pytest.raises(RemoteProtocolError, match="order"):
         server.receive_data(hello + echo)
+
+
+def test_the_server_does_not_keep_what_opened_the_session() -> None:
+    """Its private ephemeral key and the chaining key would tell all keys of the session, from the first."""
+    session = vars(create_ends().server)
+    assert session["_noise"] is None
+    assert "_ephemeral" not in session
