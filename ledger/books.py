@@ -7,15 +7,20 @@ in the order of their keys; what is read, is read by later statements, so under 
 as new as the locks.
 """
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from datetime import datetime
+from itertools import islice
+from operator import attrgetter
 from typing import Any
 
+from msgspec import Struct
+from msgspec.structs import astuple
 from sqlalchemy import Connection
 
 from ledger.database import Rows, Stage, Statement, run_stages
 from ledger.decide import decide
 from ledger.postings import (
+    AccountKey,
     AccountState,
     Capture,
     CardState,
@@ -42,29 +47,23 @@ from ledger.postings import (
 from ledger.statements import (
     CARD_COLUMNS,
     ENTRY_COLUMNS,
-    HOLD_COLUMNS,
-    HOLD_LOT_COLUMNS,
     INSERT_ENTRIES,
     INSERT_HOLD_LOTS,
     INSERT_HOLDS,
     INSERT_LOTS,
     INSERT_MISUSES,
     INSERT_TRANSACTIONS,
+    KEEP_DAY,
     LOCK_ACCOUNTS,
-    LOCK_DAY,
     LOCK_TERMINALS,
-    LOT_COLUMNS,
-    MISUSE_COLUMNS,
     READ_CARDS,
-    READ_CLOCK,
+    READ_DAY,
     READ_ENTRIES,
     READ_GRACE,
     READ_HOLDS,
     READ_LOTS,
-    READ_PRICES,
     READ_TERMINALS,
     READ_TRANSACTIONS,
-    TAKE_IDS,
     TRANSACTION_COLUMNS,
     UPDATE_ACCOUNTS,
     UPDATE_CARDS,
@@ -95,8 +94,7 @@ def stages(requests: Sequence[Request], now: datetime | None) -> Generator[Stage
     calls = _reads(requests, now)
     rows = yield Stage(calls)
     found = {call[0].name: rows for call, rows in zip(calls, rows, strict=True)}
-    state = _state(found[READ_CLOCK.name][0][0] if now is None else now, found)
-    outcomes, writes = decide(state, requests)
+    outcomes, writes = decide(_state(now, found), requests)
     yield Stage(_writes(writes), final=True)
     return outcomes
 
@@ -104,43 +102,53 @@ def stages(requests: Sequence[Request], now: datetime | None) -> Generator[Stage
 # ---- what a batch reads -------------------------------------------------------------------------
 
 
-def _reads(requests: Sequence[Request], now: datetime | None) -> list[Call]:
-    """Locks, then everything that the decision needs; nothing is asked about kinds that are not there."""
-    accounts = _columns(sorted({(r.slot, r.account) for r in requests}))
-    terminals = sorted({r.terminal for r in requests})
-    # Of what these kinds are about, the entries are needed too, to give back lot by lot.
-    returned = {_original(r) for r in requests if isinstance(r, Reversal | Refund)}
-    cards = sorted(
-        {(r.slot, r.account, r.card) for r in requests if isinstance(r, Spend | Inquiry | PinChange)}
-    )
-    sold = sorted({(r.terminal, r.service) for r in requests if isinstance(r, Spend)})
-    calls: list[Call] = [
-        (LOCK_DAY, ()),
-        (LOCK_TERMINALS, (terminals,)),
-        (LOCK_ACCOUNTS, accounts),
-        (READ_TERMINALS, (terminals,)),
-        (READ_LOTS, accounts),
-        (READ_HOLDS, (*accounts, now)),
-        (TAKE_IDS, (sum(map(_rows_needed, requests)), sum(isinstance(r, Grant) for r in requests))),
-    ]
-    for statement, keys in (
-        (READ_CARDS, cards),
-        (READ_TRANSACTIONS, sorted({key for r in requests for key in _keys(r)})),
-        (READ_ENTRIES, sorted(key for key in returned if key is not None)),
-        (READ_PRICES, sold),
-    ):
-        if keys:
-            calls.append((statement, _columns(keys)))
-    if returned:
-        calls.append((READ_GRACE, accounts))
-    if now is None:
-        calls.append((READ_CLOCK, ()))
-    return calls
+class _Asked:
+    """What a batch must know to decide about its requests: keys, each once."""
 
+    def __init__(self, requests: Iterable[Request]) -> None:
+        self.accounts: set[AccountKey] = set()
+        self.cards: set[tuple[int, int, int]] = set()
+        self.terminals: set[tuple[int, str | None]] = set()  # and the code of a service that it sells
+        self.transactions: set[Key] = set()
+        self.sales: set[Key] = set()  # of these the entries too, to give back lot by lot
+        self.rows = 0  # the most that may be written, besides the ends of holds due
+        self.lots = 0
+        for request in requests:
+            self.accounts.add((request.slot, request.account))
+            if isinstance(request, Spend):
+                self._spend(request)
+            else:
+                self._other(request)
 
-def _columns(rows: Iterable[Sequence[Any]]) -> tuple[list[Any], ...]:
-    """Rows, at least one, turned into one list per column, as array parameters want them."""
-    return tuple(map(list, zip(*rows, strict=True)))
+    def _spend(self, request: Spend) -> None:
+        self.cards.add((request.slot, request.account, request.card))
+        self.terminals.add((request.terminal, request.service))
+        self.transactions.add(request.key)
+        self.rows += 1
+
+    def _other(self, request: Request) -> None:
+        self.terminals.add((request.terminal, None))
+        if isinstance(request, Inquiry | PinChange):
+            self.cards.add((request.slot, request.account, request.card))
+        original = _original(request)
+        if original is not None:
+            self.transactions.add(original)
+        if not isinstance(request, Status | Inquiry):
+            self.transactions.add(request.key)
+        match request:
+            case Reversal() | Refund():
+                assert original is not None
+                self.sales.add(original)
+                self.rows += 2  # itself, and a tombstone or what expires before points come back
+            case Status():
+                self.rows += request.fence
+            case Inquiry():
+                pass
+            case Grant():
+                self.rows += 1
+                self.lots += 1
+            case _:
+                self.rows += 1
 
 
 def _original(request: Request) -> Key | None:
@@ -158,38 +166,57 @@ def _original(request: Request) -> Key | None:
     return (request.slot, request.account, terminal, txid)
 
 
-def _keys(request: Request) -> Iterable[Key]:
-    original = _original(request)
-    if original is not None:
-        yield original
-    if not isinstance(request, Status | Inquiry):
-        yield request.key
+def _reads(requests: Sequence[Request], now: datetime | None) -> list[Call]:
+    """Locks, then everything that the decision needs; nothing is asked about kinds that are not there."""
+    asked = _Asked(requests)
+    accounts = _columns(sorted(asked.accounts))
+    calls: list[Call] = [
+        (KEEP_DAY, ()),
+        (LOCK_TERMINALS, (sorted({terminal for terminal, _ in asked.terminals}),)),
+        (LOCK_ACCOUNTS, accounts),
+        (READ_TERMINALS, _columns(asked.terminals)),
+        (READ_LOTS, accounts),
+        (READ_HOLDS, (*accounts, now)),
+    ]
+    if asked.cards:
+        calls.append((READ_CARDS, _columns(asked.cards)))
+    if asked.transactions:
+        calls.append((READ_TRANSACTIONS, _columns(asked.transactions)))
+    if asked.sales:
+        calls.append((READ_ENTRIES, _columns(asked.sales)))
+        calls.append((READ_GRACE, accounts))
+    calls.append((READ_DAY, (asked.rows, asked.lots)))
+    return calls
 
 
-def _rows_needed(request: Request) -> int:
-    """The most rows of `transaction` that a request may write, besides the ends of holds due."""
-    match request:
-        case Reversal() | Refund():
-            return 2  # itself, and a tombstone or what expires before points come back
-        case Inquiry():
-            return 0
-        case Status():
-            return 1 if request.fence else 0
-        case _:
-            return 1
+def _columns(rows: Iterable[Sequence[Any]], width: int | None = None) -> tuple[list[Any] | None, ...]:
+    """Rows, at least one, turned into a list per column, as array parameters want them; the first `width`.
+
+    None for a column without a value: as an array of NULLs, but nothing of it is sent or read.
+    """
+    return tuple(
+        None if column[0] is None and column.count(None) == len(column) else list(column)
+        for column in islice(zip(*rows, strict=True), width)
+    )
 
 
 # ---- what it knows ------------------------------------------------------------------------------
 
 
-def _state(now: datetime, found: dict[str, Rows]) -> State:
+def _state(now: datetime | None, found: dict[str, Rows]) -> State:
     def rows(statement: Statement) -> Rows:
         return found.get(statement.name, [])
 
-    day = rows(LOCK_DAY)
-    if not day:
+    ((date, clock, transaction_ids, lot_ids),) = rows(READ_DAY)
+    if date is None:
         raise NoOpenDay("no business day is open")
-    state = State(now=now, business_date=day[0][0])
+    # decide takes from the end; reversed, so that ids rise with the order of the requests.
+    state = State(
+        now=clock if now is None else now,
+        business_date=date,
+        transaction_ids=transaction_ids[::-1],
+        lot_ids=lot_ids[::-1],
+    )
     for row in rows(LOCK_ACCOUNTS):
         account = AccountState(*row)
         state.accounts[account.slot, account.id] = account
@@ -200,22 +227,19 @@ def _state(now: datetime, found: dict[str, Rows]) -> State:
         transaction = TransactionRow(**dict(zip(_TRANSACTION, row, strict=True)))
         state.transactions[transaction.key] = transaction
     for row in rows(READ_TERMINALS):
-        terminal = TerminalState(*row)
+        terminal = TerminalState(*row[:_TERMINAL])
         state.terminals[terminal.id] = terminal
-    for row in rows(READ_PRICES):
-        price = PriceState(*row[1:])
-        state.prices[row[0], price.service] = price
+        if row[_TERMINAL] is not None:
+            price = PriceState(*row[_TERMINAL:])
+            state.prices[terminal.id, price.service] = price
     for slot, number, days in rows(READ_GRACE):
         state.grace_days[slot, number] = days
     _add_lots(state, rows(READ_LOTS), rows(READ_ENTRIES))
     _add_holds(state, rows(READ_HOLDS))
-    # decide takes from the end; reversed, so that ids rise with the order of the requests.
-    ids = rows(TAKE_IDS)
-    state.transaction_ids = sorted((number for what, number in ids if what == "t"), reverse=True)
-    state.lot_ids = sorted((number for what, number in ids if what == "l"), reverse=True)
     return state
 
 
+_TERMINAL = 5  # columns of a terminal; those of a price follow
 _TRANSACTION = (*TRANSACTION_COLUMNS, "reversed", "refunded", "ended", "expires_at", "held_on")
 
 
@@ -260,18 +284,28 @@ def _writes(writes: Writes) -> list[Call]:
     """One statement per table that changes; the order is the one that foreign keys ask for."""
     calls: list[Call] = []
 
-    def add(statement: Statement, rows: Iterable[object], names: Iterable[str]) -> None:
-        listed = list(rows)
-        if listed:
-            calls.append((statement, tuple([getattr(row, name) for row in listed] for name in names)))
+    def insert(statement: Statement, rows: Collection[Struct]) -> None:
+        if rows:  # their fields begin with the columns
+            calls.append((statement, _columns(map(astuple, rows), len(statement.types))))
 
-    add(INSERT_HOLDS, writes.holds, HOLD_COLUMNS)
-    add(INSERT_TRANSACTIONS, writes.transactions, TRANSACTION_COLUMNS)
-    add(INSERT_LOTS, writes.new_lots, LOT_COLUMNS)
-    add(UPDATE_LOTS, writes.lots.values(), ("slot", "account_id", "id", "remaining", "held", "expires_on"))
-    add(UPDATE_ACCOUNTS, writes.accounts.values(), ("slot", "id", "posted", "held"))
-    add(UPDATE_CARDS, writes.cards.values(), CARD_COLUMNS)
-    add(INSERT_ENTRIES, writes.entries, ENTRY_COLUMNS)
-    add(INSERT_HOLD_LOTS, writes.hold_lots, HOLD_LOT_COLUMNS)
-    add(INSERT_MISUSES, writes.misuses, MISUSE_COLUMNS)
+    def update(
+        statement: Statement, rows: Collection[Struct], values: Callable[[Any], tuple[Any, ...]]
+    ) -> None:
+        if rows:
+            calls.append((statement, _columns(map(values, rows))))
+
+    insert(INSERT_HOLDS, writes.holds)
+    insert(INSERT_TRANSACTIONS, writes.transactions)
+    insert(INSERT_LOTS, writes.new_lots)
+    update(UPDATE_LOTS, writes.lots.values(), _LOT)
+    update(UPDATE_ACCOUNTS, writes.accounts.values(), _ACCOUNT)
+    update(UPDATE_CARDS, writes.cards.values(), _CARD)
+    insert(INSERT_ENTRIES, writes.entries)
+    insert(INSERT_HOLD_LOTS, writes.hold_lots)
+    insert(INSERT_MISUSES, writes.misuses)
     return calls
+
+
+_LOT = attrgetter("slot", "account_id", "id", "remaining", "held", "expires_on")
+_ACCOUNT = attrgetter("slot", "id", "posted", "held")
+_CARD = attrgetter(*CARD_COLUMNS)

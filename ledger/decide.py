@@ -5,7 +5,7 @@ N gives what N batches of one would give. The rules themselves are in ledger.rul
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from copy import copy
 from datetime import date
 
 from ledger.postings import (
@@ -126,7 +126,7 @@ def _status(state: State, writes: Writes, account: AccountState, request: Status
             code=Code.APPROVED,
             business_date=state.business_date,
             at=state.now,
-            transaction=replace(row),  # as it is now: a later request of the batch may undo it
+            transaction=copy(row),  # as it is now: a later request of the batch may undo it
             points=row.points,
             balance=row.balance,
         )

@@ -1,7 +1,8 @@
 """The statements of the books: what a batch locks, reads and writes, each with arrays.
 
 So their number does not depend on the size of the batch. Every one is an index access, and leads with
-`slot` where the member side is concerned.
+`slot` where the member side is concerned. OFFSET 0 says that a subquery is planned by itself: its table is
+looked up row by row, by every column that identifies the row, whatever is known of how many rows there are.
 """
 
 from collections.abc import Iterable
@@ -11,10 +12,10 @@ from ledger.database import Statement
 __all__ = [
     "CARD_COLUMNS", "ENTRY_COLUMNS", "HOLD_COLUMNS", "HOLD_LOT_COLUMNS", "INSERT_ENTRIES",
     "INSERT_HOLDS", "INSERT_HOLD_LOTS", "INSERT_LOTS", "INSERT_MISUSES", "INSERT_TRANSACTIONS",
-    "LOCK_ACCOUNTS", "LOCK_DAY", "LOCK_TERMINALS", "LOT_COLUMNS", "MISUSE_COLUMNS", "READ_CARDS",
-    "READ_CLOCK", "READ_ENTRIES", "READ_GRACE", "READ_HOLDS", "READ_LOTS", "READ_PRICES",
-    "READ_TERMINALS", "READ_TRANSACTIONS", "STATEMENTS", "TAKE_IDS", "TERMINAL_LOCK",
-    "TRANSACTION_COLUMNS", "UPDATE_ACCOUNTS", "UPDATE_CARDS", "UPDATE_LOTS",
+    "KEEP_DAY", "LOCK_ACCOUNTS", "LOCK_DAY", "LOCK_TERMINALS", "LOT_COLUMNS", "MISUSE_COLUMNS", "PREPARED",
+    "READ_CARDS", "READ_DAY", "READ_ENTRIES", "READ_GRACE", "READ_HOLDS", "READ_LOTS", "READ_TERMINALS",
+    "READ_TRANSACTIONS", "STATEMENTS", "TERMINAL_LOCK", "TRANSACTION_COLUMNS", "UPDATE_ACCOUNTS",
+    "UPDATE_CARDS", "UPDATE_LOTS",
 ]  # fmt: skip
 
 TRANSACTION_COLUMNS = {
@@ -64,8 +65,10 @@ def _arrays(types: Iterable[str]) -> tuple[str, ...]:
 
 
 def _insert(table: str, columns: dict[str, str]) -> Statement:
-    names = ", ".join(columns)
-    sql = f"INSERT INTO {table} ({names}) SELECT * FROM {_unnest(columns.values())}"
+    # Not unnest, which would first write each of the many columns down as a table of its own.
+    values = ", ".join(f"(${n}::{kind}[])[i]" for n, kind in enumerate(columns.values(), 1))
+    sql = f"""INSERT INTO {table} ({", ".join(columns)})
+              SELECT {values} FROM generate_subscripts($1::{columns["slot"]}[], 1) AS i"""
     return Statement(f"insert_{table}", sql, _arrays(columns.values()))
 
 
@@ -77,6 +80,10 @@ TRANSACTION_READ = ", ".join(f"t.{column}" for column in TRANSACTION_COLUMNS)
 # Who posts for a terminal shares this lock; who closes its batch takes it alone: after those under way.
 TERMINAL_LOCK = 0x7E55 << 48  # plus the terminal's number; the labels of advisory locks are all ours
 
+# A posting keeps the day open that it reads afterwards, for closing it wants the table alone. A lock of the
+# row would do the same, but be written: by all batches that overlap, to one and the same row.
+KEEP_DAY = Statement("keep_day", "LOCK TABLE business_day IN ROW SHARE MODE")
+# The same in one, for those who do not post by the thousand.
 LOCK_DAY = Statement("lock_day", "SELECT date FROM business_day WHERE status = 'open' FOR SHARE")
 # In the order of the array: two batches that wait behind two closings must not wait for each other.
 LOCK_TERMINALS = Statement(
@@ -85,11 +92,12 @@ LOCK_TERMINALS = Statement(
         FROM unnest($1::int8[]) AS k(id)""",
     ("int8[]",),
 )
+# As above, one after the other: the locks lie inside, so that no plan can take them in another order.
 LOCK_ACCOUNTS = Statement(
     "lock_accounts",
-    f"""SELECT a.slot, a.id, a.enterprise_id, a.posted, a.held, a.status
-        FROM {_unnest(ACCOUNT)} AS k(slot, id) JOIN account a ON a.slot = k.slot AND a.id = k.id
-        ORDER BY a.slot, a.id FOR UPDATE OF a""",
+    f"""SELECT a.* FROM {_unnest(ACCOUNT)} AS k(slot, id)
+        CROSS JOIN LATERAL (SELECT a.slot, a.id, a.enterprise_id, a.posted, a.held, a.status FROM account a
+                            WHERE a.slot = k.slot AND a.id = k.id FOR UPDATE) AS a""",
     _arrays(ACCOUNT),
 )
 # What a card has spent today is added up only where a limit asks for it: the sales of the day that stand, and
@@ -98,13 +106,16 @@ LOCK_ACCOUNTS = Statement(
 SPENT_TODAY = """
 SELECT coalesce(sum(CASE WHEN t.kind = 'redeem' OR f.id IS NULL THEN t.points
                          WHEN f.kind = 'capture' THEN f.points ELSE 0 END), 0)::int8
-FROM business_day d
-JOIN transaction t ON t.slot = c.slot AND t.account_id = c.account_id AND t.id >= d.first_transaction
-LEFT JOIN transaction f ON f.slot = t.slot AND f.account_id = t.account_id AND f.ends = t.id
-WHERE d.status = 'open' AND t.card_id = c.id AND t.business_date = d.date AND t.code = 0
-  AND t.kind IN ('redeem', 'hold')
-  AND NOT EXISTS (SELECT FROM transaction r WHERE r.slot = t.slot AND r.account_id = t.account_id
-                  AND r.reverses = CASE t.kind WHEN 'redeem' THEN t.id ELSE f.id END)"""
+FROM (SELECT t.* FROM transaction t
+      WHERE t.slot = c.slot AND t.account_id = c.account_id AND t.card_id = c.id AND t.code = 0
+        AND t.id >= (SELECT first_transaction FROM business_day WHERE status = 'open')
+        AND t.business_date = (SELECT date FROM business_day WHERE status = 'open')
+        AND t.kind IN ('redeem', 'hold') OFFSET 0) AS t
+LEFT JOIN LATERAL (SELECT f.id, f.kind, f.points FROM transaction f
+                   WHERE f.slot = t.slot AND f.account_id = t.account_id AND f.ends = t.id
+                   OFFSET 0) AS f ON true
+WHERE NOT EXISTS (SELECT FROM transaction r WHERE r.slot = t.slot AND r.account_id = t.account_id
+                  AND r.reverses = CASE t.kind WHEN 'redeem' THEN t.id ELSE f.id END OFFSET 0)"""
 READ_CARDS = Statement(
     "read_cards",
     f"""SELECT c.slot, c.id, c.account_id, c.number, c.issue, c.status, c.expires_on, c.pin_verifier,
@@ -134,22 +145,32 @@ READ_HOLDS = Statement(
                CASE WHEN h.expires_at <= coalesce($3::timestamptz, clock_timestamp() + interval '1 minute')
                     THEN nextval('transaction_id_seq') END
         FROM unnest($1::int2[], $2::int8[]) AS k(slot, account_id)
-        JOIN account a ON a.slot = k.slot AND a.id = k.account_id AND a.held > 0
-        JOIN hold h ON h.slot = a.slot AND h.account_id = a.id
-        JOIN hold_lot hl ON hl.slot = h.slot AND hl.account_id = h.account_id
-             AND hl.transaction_id = h.transaction_id
-        JOIN transaction t ON t.slot = h.slot AND t.account_id = h.account_id AND t.id = h.transaction_id
-        WHERE NOT EXISTS (SELECT FROM transaction e WHERE e.slot = h.slot AND e.account_id = h.account_id
-                          AND e.ends = h.transaction_id)""",
+        CROSS JOIN LATERAL (SELECT FROM account a
+                            WHERE a.slot = k.slot AND a.id = k.account_id AND a.held > 0 OFFSET 0) AS a
+        CROSS JOIN LATERAL (SELECT h.* FROM hold h
+                            WHERE h.slot = k.slot AND h.account_id = k.account_id
+                              AND NOT EXISTS (SELECT FROM transaction e
+                                              WHERE e.slot = h.slot AND e.account_id = h.account_id
+                                                AND e.ends = h.transaction_id OFFSET 0) OFFSET 0) AS h
+        CROSS JOIN LATERAL (SELECT p.lot_id, p.points FROM hold_lot p
+                            WHERE p.slot = h.slot AND p.account_id = h.account_id
+                              AND p.transaction_id = h.transaction_id OFFSET 0) AS hl
+        CROSS JOIN LATERAL (SELECT t.* FROM transaction t
+                            WHERE t.slot = h.slot AND t.account_id = h.account_id
+                              AND t.id = h.transaction_id OFFSET 0) AS t""",
     ("int2[]", "int8[]", "timestamptz"),
 )
+# The account is compared outside: inside, the primary key would look as good as the purchase's own, and reads
+# the whole history of the account.
+BY_KEY = """SELECT t.* FROM transaction t
+            WHERE t.slot = k.slot AND t.txid = k.txid AND t.terminal_id = k.terminal_id OFFSET 0"""
 READ_TRANSACTIONS = Statement(
     "read_transactions",
     f"""SELECT {TRANSACTION_READ},
                EXISTS (SELECT FROM transaction r WHERE r.slot = t.slot AND r.account_id = t.account_id
-                       AND r.reverses = t.id)
+                       AND r.reverses = t.id OFFSET 0)
                OR EXISTS (SELECT FROM transaction r WHERE r.slot = t.slot AND r.account_id = t.account_id
-                          AND r.ends = t.id AND r.kind = 'reversal') AS reversed,
+                          AND r.ends = t.id AND r.kind = 'reversal' OFFSET 0) AS reversed,
                (SELECT coalesce(sum(r.points), 0)::int8 FROM transaction r
                 WHERE r.slot = t.slot AND r.account_id = t.account_id AND r.refunds = t.id) AS refunded,
                (SELECT r.kind FROM transaction r
@@ -160,8 +181,7 @@ READ_TRANSACTIONS = Statement(
                (SELECT r.business_date FROM transaction r
                 WHERE r.slot = t.slot AND r.account_id = t.account_id AND r.id = t.ends) AS held_on
         FROM {_unnest(PURCHASE)} AS k(slot, account_id, terminal_id, txid)
-        JOIN transaction t ON t.slot = k.slot AND t.account_id = k.account_id
-             AND t.terminal_id = k.terminal_id AND t.txid = k.txid""",
+        CROSS JOIN LATERAL ({BY_KEY}) AS t WHERE t.account_id = k.account_id""",
     _arrays(PURCHASE),
 )
 # Of a sale and of what was refunded of it: the sale's id leads, then the entry, then its lot.
@@ -170,15 +190,19 @@ READ_ENTRIES = Statement(
     f"""SELECT t.id, e.slot, e.account_id, e.transaction_id, e.lot_id, e.from_side, e.to_side, e.points,
                e.enterprise_id, e.funder_id, e.merchant_id, e.business_date, {LOT_READ}
         FROM {_unnest(PURCHASE)} AS k(slot, account_id, terminal_id, txid)
-        JOIN transaction t ON t.slot = k.slot AND t.account_id = k.account_id
-             AND t.terminal_id = k.terminal_id AND t.txid = k.txid
+        CROSS JOIN LATERAL ({BY_KEY}) AS t
         CROSS JOIN LATERAL (
             SELECT t.id UNION ALL
             SELECT r.id FROM transaction r
             WHERE r.slot = t.slot AND r.account_id = t.account_id AND r.refunds = t.id
         ) AS about(id)
-        JOIN entry e ON e.slot = t.slot AND e.account_id = t.account_id AND e.transaction_id = about.id
-        JOIN lot l ON l.slot = e.slot AND l.account_id = e.account_id AND l.id = e.lot_id""",
+        CROSS JOIN LATERAL (SELECT e.* FROM entry e
+                            WHERE e.slot = t.slot AND e.account_id = t.account_id
+                              AND e.transaction_id = about.id OFFSET 0) AS e
+        CROSS JOIN LATERAL (SELECT l.* FROM lot l
+                            WHERE l.slot = e.slot AND l.account_id = e.account_id
+                              AND l.id = e.lot_id OFFSET 0) AS l
+        WHERE t.account_id = k.account_id""",
     _arrays(PURCHASE),
 )
 READ_GRACE = Statement(
@@ -188,32 +212,32 @@ READ_GRACE = Statement(
         JOIN enterprise_terms e ON e.enterprise_id = a.enterprise_id""",
     _arrays(ACCOUNT),
 )
+# A terminal with what stands above it, and the agreement for a service of a code there: NULLs without one.
 READ_TERMINALS = Statement(
     "read_terminals",
-    """SELECT t.id, t.status, t.tenant_id, t.store_id, s.status = 'open' AND m.status = 'open'
-       FROM terminal t JOIN organisation s ON s.id = t.store_id JOIN organisation m ON m.id = t.tenant_id
-       WHERE t.id = ANY($1::int8[])""",
-    ("int8[]",),
-)
-READ_PRICES = Statement(
-    "read_prices",
-    """SELECT k.terminal_id, p.id, p.merchant_id, p.service_id, s.code, p.points, p.settlement_minor,
+    """SELECT t.id, t.status, t.tenant_id AS merchant_id, t.store_id,
+              s.status = 'open' AND m.status = 'open' AS open,
+              p.id, p.merchant_id, p.service_id, k.code AS service, p.points, p.settlement_minor,
               p.currency, p.open, p.min_points, p.max_points
        FROM unnest($1::int8[], $2::text[]) AS k(terminal_id, code)
        JOIN terminal t ON t.id = k.terminal_id
-       JOIN service s ON s.code = k.code AND s.status = 'open'
-       JOIN price p ON p.merchant_id = t.tenant_id AND p.service_id = s.id
-            AND p.during @> (SELECT date FROM business_day WHERE status = 'open')""",
+       JOIN organisation s ON s.id = t.store_id
+       JOIN organisation m ON m.id = t.tenant_id
+       LEFT JOIN service v ON v.code = k.code AND v.status = 'open'
+       LEFT JOIN LATERAL (SELECT p.* FROM price p
+                          WHERE p.merchant_id = t.tenant_id AND p.service_id = v.id
+                            AND p.during @> (SELECT date FROM business_day WHERE status = 'open')
+                          OFFSET 0) AS p ON true""",
     ("int8[]", "text[]"),
 )
-TAKE_IDS = Statement(
-    "take_ids",
-    """SELECT 't', nextval('transaction_id_seq') FROM generate_series(1, $1::int8)
-       UNION ALL SELECT 'l', nextval('lot_id_seq') FROM generate_series(1, $2::int8)""",
+# Last of all that is read, so that no lock was waited for after it: what is booked later has a later time.
+READ_DAY = Statement(
+    "read_day",
+    """SELECT (SELECT date FROM business_day WHERE status = 'open'), clock_timestamp(),
+              ARRAY(SELECT nextval('transaction_id_seq') FROM generate_series(1, $1::int8)),
+              ARRAY(SELECT nextval('lot_id_seq') FROM generate_series(1, $2::int8))""",
     ("int8", "int8"),
 )
-# Last of all that is read, so that no lock was waited for after it: what is booked later has a later time.
-READ_CLOCK = Statement("read_clock", "SELECT clock_timestamp()")
 INSERT_TRANSACTIONS = _insert("transaction", TRANSACTION_COLUMNS)
 INSERT_LOTS = _insert("lot", LOT_COLUMNS)
 INSERT_ENTRIES = _insert("entry", ENTRY_COLUMNS)
@@ -245,11 +269,12 @@ UPDATE_CARDS = Statement(
 )
 
 READS = (
-    LOCK_DAY, LOCK_TERMINALS, LOCK_ACCOUNTS, READ_CARDS, READ_LOTS, READ_HOLDS, READ_TRANSACTIONS,
-    READ_ENTRIES, READ_GRACE, READ_TERMINALS, READ_PRICES, TAKE_IDS, READ_CLOCK,
+    LOCK_TERMINALS, LOCK_ACCOUNTS, READ_CARDS, READ_LOTS, READ_HOLDS, READ_TRANSACTIONS, READ_ENTRIES,
+    READ_GRACE, READ_TERMINALS, READ_DAY,
 )  # fmt: skip
 WRITES = (
     INSERT_TRANSACTIONS, INSERT_LOTS, INSERT_HOLDS, INSERT_HOLD_LOTS, INSERT_ENTRIES, INSERT_MISUSES,
     UPDATE_LOTS, UPDATE_ACCOUNTS, UPDATE_CARDS,
 )  # fmt: skip
-STATEMENTS = (*READS, *WRITES)
+STATEMENTS = (*READS, *WRITES)  # those that are planned
+PREPARED = (KEEP_DAY, *STATEMENTS)

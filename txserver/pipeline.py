@@ -1,34 +1,40 @@
 """Runs the stages of ledger.books on libpq in pipeline mode, awaited by trio: no thread in between.
 
-The one file outside the ledger that knows psycopg, and only its `pq` module. A stage is one round
-trip: its statements and a sync go out together, the results come back together. The first stage
-opens the transaction, the final one commits it.
+The one file outside the ledger that knows psycopg, and only its `pq` module and what reads binary results.
+A stage is one round trip: its statements and a sync go out together, the results come back together.
+The first stage opens the transaction, the final one commits it.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, TypeVar
 
+import psycopg
 import trio
 from psycopg import Error, OperationalError, pq
+from psycopg.adapt import AdaptersMap, Transformer
 
 from ledger import logins
 from ledger.database import Rows, Stage, Statement
-from ledger.statements import STATEMENTS
-from txserver.binary import decoder, encoder
+from ledger.statements import PREPARED
+from txserver.binary import encoder
 
-__all__ = ["DatabaseGone", "Pipeline", "StatementFailed"]
+__all__ = ["DatabaseGone", "Pipeline", "Reader", "StatementFailed"]
 
 Result = TypeVar("Result")
 
 _BEGIN = Statement("begin", "BEGIN ISOLATION LEVEL READ COMMITTED")
 _COMMIT = Statement("commit", "COMMIT")
 _ROLLBACK = Statement("rollback", "ROLLBACK")
+_ALL = (*PREPARED, *logins.STATEMENTS, _BEGIN, _COMMIT, _ROLLBACK)
 
 # Behind another's lock we wait half a second and then post the rest without the one that is stuck.
 # A server process that hangs inside a transaction loses its locks after ten.
-_SESSION = (
-    b"SET lock_timeout = '500ms'; SET idle_in_transaction_session_timeout = '10s'; SET timezone = 'UTC'"
-)
+_SESSION = b"""
+SET lock_timeout = '500ms'; SET idle_in_transaction_session_timeout = '10s'; SET timezone = 'UTC';
+SET plan_cache_mode = force_generic_plan; SET jit = off;
+SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_material = off;
+SET enable_hashjoin = off; SET enable_mergejoin = off
+"""
 
 ANSWER_SECONDS = 20  # a stage takes milliseconds; after this the connection is taken for dead
 
@@ -36,6 +42,10 @@ ANSWER_SECONDS = 20  # a stage takes milliseconds; after this the connection is 
 _LINK = "connect_timeout=5&keepalives_idle=30&keepalives_interval=10&keepalives_count=3"
 
 _OK = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK)
+_SYNC, _ABORTED, _STANDS = pq.ExecStatus.PIPELINE_SYNC, pq.ExecStatus.PIPELINE_ABORTED, pq.ConnStatus.OK
+
+# bool, bytea, int8, int2, int4, text, int8[], date, timestamptz, uuid
+_READ = (16, 17, 20, 21, 23, 25, 1016, 1082, 1184, 2950)
 
 
 class DatabaseGone(Exception):
@@ -51,16 +61,60 @@ class StatementFailed(Exception):
         self.sqlstate = sqlstate
 
 
+def _adapters() -> AdaptersMap:
+    """psycopg's loaders of the types that we read, and of no other; times are in UTC."""
+    ours = AdaptersMap()
+    for oid in _READ:
+        loader = psycopg.adapters.get_loader(oid, pq.Format.BINARY)
+        assert loader is not None
+        ours.register_loader(oid, loader)
+    return ours
+
+
+class Reader:
+    """Makes rows of the binary results of one statement, whose columns stay what they are.
+
+    InterfaceError for a column of a type that we do not use.
+    """
+
+    _ADAPTERS = _adapters()
+
+    def __init__(self) -> None:
+        self._transformer = Transformer(self._ADAPTERS)
+        self._knows = False
+
+    def rows(self, result: pq.abc.PGresult) -> Rows:
+        if not result.nfields:
+            return []
+        self._transformer.set_pgresult(result, set_loaders=not self._knows, format=pq.Format.BINARY)
+        self._knows = True
+        rows = self._transformer.load_rows(0, result.ntuples, tuple)
+        self._transformer.set_pgresult(None, set_loaders=False)
+        return rows
+
+
+class _Prepared:
+    """A statement as libpq wants it, again and again."""
+
+    def __init__(self, statement: Statement) -> None:
+        self.name = statement.name.encode()
+        self.formats = [pq.Format.BINARY] * len(statement.types)
+        self._encoders: list[Callable[[Any], bytes]] = [encoder(kind) for kind in statement.types]
+        self.rows = Reader().rows
+
+    def encode(self, params: Sequence[Any]) -> list[bytes | None]:
+        return [
+            None if param is None else encode(param)
+            for encode, param in zip(self._encoders, params, strict=True)
+        ]
+
+
 class Pipeline:
     """One connection to the database. One batch at a time; after DatabaseGone make a new one."""
 
     def __init__(self, connection: pq.abc.PGconn) -> None:
         self._connection = connection
-        self._encoders: dict[str, list[Callable[[Any], bytes]]] = {
-            statement.name: [encoder(kind) for kind in statement.types]
-            for statement in (*STATEMENTS, *logins.STATEMENTS, _BEGIN, _COMMIT, _ROLLBACK)
-        }
-        self._decoders: dict[str, list[Callable[[bytes], Any]]] = {}
+        self._prepared = {statement.name: _Prepared(statement) for statement in _ALL}
         self.round_trips = 0
 
     @classmethod
@@ -127,27 +181,18 @@ class Pipeline:
 
     async def _round_trip(self, calls: list[tuple[Statement, tuple[Any, ...]]]) -> list[Rows]:
         connection = self._connection
-        encoded = [
-            [
-                None if param is None else encode(param)
-                for encode, param in zip(self._encoders[statement.name], params, strict=True)
-            ]
-            for statement, params in calls
-        ]
+        prepared = [self._prepared[statement.name] for statement, _ in calls]
+        encoded = [one.encode(params) for one, (_, params) in zip(prepared, calls, strict=True)]
         try:
-            for (statement, _), data in zip(calls, encoded, strict=True):
-                connection.send_query_prepared(
-                    statement.name.encode(), data, param_formats=[1] * len(data), result_format=1
-                )
+            for one, data in zip(prepared, encoded, strict=True):
+                connection.send_query_prepared(one.name, data, one.formats, pq.Format.BINARY)
             connection.pipeline_sync()
             self.round_trips += 1
             with trio.fail_after(ANSWER_SECONDS):
                 results = await self._results([statement.name for statement, _ in calls])
         except (OperationalError, trio.TooSlowError) as error:
             raise DatabaseGone(str(error).strip() or "no answer") from error
-        return [
-            self._rows(statement.name, result) for (statement, _), result in zip(calls, results, strict=True)
-        ]
+        return [one.rows(result) for one, result in zip(prepared, results, strict=True)]
 
     async def _results(self, names: list[str]) -> list[pq.abc.PGresult]:
         """The results of the named statements, up to the sync; StatementFailed for the first error."""
@@ -155,43 +200,33 @@ class Pipeline:
         found: list[pq.abc.PGresult] = []
         failed: StatementFailed | None = None
         while True:
-            while connection.flush():
-                await trio.lowlevel.wait_writable(connection.socket)
             if connection.is_busy():
-                await trio.lowlevel.wait_readable(connection.socket)
-                connection.consume_input()
+                await self._hear()
                 continue
             result = connection.get_result()
-            if result is None:
-                if connection.status != pq.ConnStatus.OK:
+            if result is None:  # after each statement's result; and when there is nobody any more
+                if connection.status != _STANDS:
                     raise DatabaseGone("the connection was closed")
                 continue
-            if result.status == pq.ExecStatus.PIPELINE_SYNC:
+            status = result.status
+            if status == _SYNC:
                 if failed is not None:
                     raise failed
                 if names[-1] == _COMMIT.name and found[-1].command_status != b"COMMIT":
                     # What a failed transaction answers to COMMIT. It must never pass as one.
                     raise StatementFailed(_COMMIT.name, "25P02", "the database rolled back instead")
                 return found
-            if result.status not in _OK and result.status != pq.ExecStatus.PIPELINE_ABORTED:
+            if status not in _OK and status != _ABORTED:
                 failed = failed or _failure(names[len(found)], result)
             found.append(result)
 
-    def _rows(self, name: str, result: pq.abc.PGresult) -> Rows:
-        width = result.nfields
-        if not width:
-            return []
-        decoders = self._decoders.get(name)
-        if decoders is None:
-            decoders = self._decoders[name] = [decoder(result.ftype(column)) for column in range(width)]
-        rows: Rows = []
-        for row in range(result.ntuples):
-            values = []
-            for column in range(width):
-                data = result.get_value(row, column)
-                values.append(None if data is None else decoders[column](data))
-            rows.append(tuple(values))
-        return rows
+    async def _hear(self) -> None:
+        """Send what is not yet sent, and take in what comes."""
+        connection = self._connection
+        while connection.flush():
+            await trio.lowlevel.wait_writable(connection.socket)
+        await trio.lowlevel.wait_readable(connection.socket)
+        connection.consume_input()
 
 
 def _failure(name: str, result: pq.abc.PGresult) -> StatementFailed:
@@ -207,7 +242,7 @@ def _connect(url: str) -> pq.abc.PGconn:
         if connection.status != pq.ConnStatus.OK:
             raise OperationalError(connection.get_error_message())
         _must(connection.exec_(_SESSION), connection)
-        for statement in (*STATEMENTS, *logins.STATEMENTS, _BEGIN, _COMMIT, _ROLLBACK):
+        for statement in _ALL:
             _must(connection.prepare(statement.name.encode(), statement.sql.encode()), connection)
     except BaseException:
         connection.finish()

@@ -1,6 +1,8 @@
 """What can be asked of the books, what they know while deciding, and what they answer: plain data.
 
-Only the standard library. Points are whole numbers, money whole minor units, times aware datetimes.
+Structs of msgspec, which are dataclasses that are made ten times faster: a debit makes ten of them. None can
+refer back to itself, so the garbage collector need not look at them (`gc=False`).
+Points are whole numbers, money whole minor units, times aware datetimes.
 """
 
 from ledger.postings.codes import Code, approval_number

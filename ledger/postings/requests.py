@@ -1,10 +1,13 @@
 """What can be asked of the books: plain data. Points are whole numbers, times aware datetimes."""
 
 import hashlib
-from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from typing import ClassVar
 from uuid import UUID
+
+from msgspec import Struct, structs
+
+from ledger.postings.discreet import Discreet
 
 __all__ = [
     "MAX_POINTS", "MAX_QUANTITY", "Capture", "Expire", "Grant", "Hold", "Inquiry", "Key", "PinChange",
@@ -18,8 +21,7 @@ MAX_QUANTITY = 9_999  # of one purchase: a till's four digits
 Key = tuple[int, int, int, UUID]  # slot, account, terminal, txid: the key of a purchase, for ever
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(Discreet, Struct, frozen=True, kw_only=True, gc=False):
     """What every request carries: the account that the card names, and who asks."""
 
     kind: ClassVar[str]
@@ -33,8 +35,7 @@ class Request:
         return (self.slot, self.account, self.terminal, self.txid)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TerminalRequest(Request):
+class TerminalRequest(Request, frozen=True, kw_only=True, gc=False):
     """One that a terminal numbers and dates itself; none of that decides anything."""
 
     terminal_at: datetime | None = None
@@ -42,8 +43,7 @@ class TerminalRequest(Request):
     batch: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spend(TerminalRequest):
+class Spend(TerminalRequest, frozen=True, kw_only=True, gc=False):
     """What Redeem and Hold share. `pin_proof` is the keyed hash of the PIN that was typed, or None."""
 
     card: int
@@ -51,27 +51,24 @@ class Spend(TerminalRequest):
     service: str
     quantity: int | None = None
     amount: int | None = None
-    pin_proof: bytes | None = field(default=None, repr=False)
+    pin_proof: bytes | None = None
     reference: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Redeem(Spend):
+class Redeem(Spend, frozen=True, kw_only=True, gc=False):
     """Spend points."""
 
     kind = "redeem"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hold(Spend):
+class Hold(Spend, frozen=True, kw_only=True, gc=False):
     """Reserve points for `seconds` (None: HOLD_SECONDS), as a Redeem would take them."""
 
     kind = "hold"
     seconds: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Capture(TerminalRequest):
+class Capture(TerminalRequest, frozen=True, kw_only=True, gc=False):
     """Spend `points` of those that this terminal held as `hold`; the rest is released."""
 
     kind = "capture"
@@ -80,16 +77,14 @@ class Capture(TerminalRequest):
     reference: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Release(TerminalRequest):
+class Release(TerminalRequest, frozen=True, kw_only=True, gc=False):
     """Give back what this terminal held as `hold`."""
 
     kind = "release"
     hold: UUID
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refund(TerminalRequest):
+class Refund(TerminalRequest, frozen=True, kw_only=True, gc=False):
     """Give `points` (None: all that remain) back of what terminal `seller` sold as `original`."""
 
     kind = "refund"
@@ -99,8 +94,7 @@ class Refund(TerminalRequest):
     reference: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reversal(TerminalRequest):
+class Reversal(TerminalRequest, frozen=True, kw_only=True, gc=False):
     """Undo the transaction that this terminal made as `original`; always accepted."""
 
     kind = "reversal"
@@ -108,8 +102,7 @@ class Reversal(TerminalRequest):
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PinChange(TerminalRequest):
+class PinChange(TerminalRequest, frozen=True, kw_only=True, gc=False):
     """Set the card's PIN to `verifier`, on the word of the present PIN or of a one-time code (their hashes).
 
     `fit` is whether the new PIN, which the books never see, may be one.
@@ -118,14 +111,13 @@ class PinChange(TerminalRequest):
     kind = "pin_change"
     card: int
     issue: int
-    verifier: bytes = field(repr=False)
+    verifier: bytes
     fit: bool = True
-    pin_proof: bytes | None = field(default=None, repr=False)
-    code_proof: bytes | None = field(default=None, repr=False)
+    pin_proof: bytes | None = None
+    code_proof: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Status(Request):
+class Status(Request, frozen=True, kw_only=True, gc=False):
     """What became of `original`. With `fence` an unseen one can never happen later. Not recorded."""
 
     kind = "status"
@@ -133,19 +125,17 @@ class Status(Request):
     fence: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inquiry(Request):
+class Inquiry(Request, frozen=True, kw_only=True, gc=False):
     """The balance. Not recorded, but a wrong PIN is counted. `pin_needed`: details, not only the balance."""
 
     kind = "inquiry"
     card: int
     issue: int
-    pin_proof: bytes | None = field(default=None, repr=False)
+    pin_proof: bytes | None = None
     pin_needed: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grant(Request):
+class Grant(Request, frozen=True, kw_only=True, gc=False):
     """New points from `funder`: one lot. `lot_kind`: granted, purchased or promotional."""
 
     kind = "grant"
@@ -158,16 +148,24 @@ class Grant(Request):
     staff: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expire(Request):
+class Expire(Request, frozen=True, kw_only=True, gc=False):
     """Book the breakage: what expired goes back to who funded it. Holds whose time is over end too."""
 
     kind = "expiry"
 
 
 _NOT_MEANING = frozenset({"pin_proof", "code_proof", "verifier", "fit", "terminal_at", "stan", "batch"})
-_MEANING_FIELDS: dict[type[Request], tuple[tuple[str, object], ...]] = {
-    cls: tuple((f.name, f.default) for f in fields(cls) if f.name not in _NOT_MEANING)
+
+
+_SHORT = 64
+_LENGTHS = [f"{length}:" for length in range(_SHORT)]  # looked up, as this is done for every debit
+# Of each kind, what it may say: the field, "field=", whether it must be said, and what is meant otherwise.
+_MEANING_FIELDS: dict[type[Request], tuple[tuple[str, str, bool, object], ...]] = {
+    cls: tuple(
+        (f.name, f"{f.name}=", f.required, f.default)
+        for f in structs.fields(cls)
+        if f.name not in _NOT_MEANING
+    )
     for cls in (
         Redeem, Hold, Capture, Release, Refund, Reversal, PinChange, Status, Inquiry, Grant, Expire,
     )
@@ -181,11 +179,11 @@ def meaning_of(request: Request) -> bytes:
     a field that a later version adds changes nothing for requests without it: rows are asked for ever.
     PINs, the clock and the trace numbers are not part of it: a repeat may carry other ones.
     """
-    cls = type(request)
-    told = [f"1 {cls.kind}"]
-    for name, default in _MEANING_FIELDS[cls]:
+    told = f"1 {request.kind}"
+    for name, label, required, default in _MEANING_FIELDS[type(request)]:
         value = getattr(request, name)
-        if value != default:
-            part = f"{name}={value}"
-            told.append(f"{len(part)}:{part}")
-    return hashlib.blake2b("".join(told).encode(), digest_size=16).digest()
+        if required or value != default:
+            part = f"{label}{value}"
+            length = len(part)
+            told += (_LENGTHS[length] if length < _SHORT else f"{length}:") + part
+    return hashlib.blake2b(told.encode(), digest_size=16).digest()

@@ -1,16 +1,16 @@
 """Rows of the books, read or to be written."""
 
-from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
+
+from msgspec import Struct
 
 from ledger.postings.requests import Key
 
 __all__ = ["EntryRow", "HoldLotRow", "HoldRow", "MisuseRow", "TransactionRow"]
 
 
-@dataclass(slots=True, kw_only=True)
-class TransactionRow:
+class TransactionRow(Struct, kw_only=True, gc=False):
     """A row of `transaction`, read or to be written, and what later rows made of it.
 
     `rest`: of a capture, the points it released; of a refund, those that could still be refunded then.
@@ -62,8 +62,7 @@ class TransactionRow:
         return (self.slot, self.account_id, self.terminal_id, self.txid)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EntryRow:
+class EntryRow(Struct, frozen=True, kw_only=True, gc=False):
     """A row of `entry`: points of one lot, from one side to another."""
 
     slot: int
@@ -79,8 +78,7 @@ class EntryRow:
     business_date: date
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HoldRow:
+class HoldRow(Struct, frozen=True, kw_only=True, gc=False):
     """A row of `hold`: points reserved until `expires_at`."""
 
     slot: int
@@ -92,8 +90,7 @@ class HoldRow:
     expires_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HoldLotRow:
+class HoldLotRow(Struct, frozen=True, kw_only=True, gc=False):
     """A row of `hold_lot`: the part of a hold that one lot bears."""
 
     slot: int
@@ -104,8 +101,7 @@ class HoldLotRow:
     points: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MisuseRow:
+class MisuseRow(Struct, frozen=True, kw_only=True, gc=False):
     """A row of `misuse`: a key that came again with another meaning."""
 
     slot: int

@@ -1,9 +1,11 @@
 """What the books know while deciding, what changes, and what they answer: plain data."""
 
-from dataclasses import dataclass, field
 from datetime import date, datetime
 
+from msgspec import Struct, field
+
 from ledger.postings.codes import Code
+from ledger.postings.discreet import Discreet
 from ledger.postings.requests import Key
 from ledger.postings.rows import EntryRow, HoldLotRow, HoldRow, MisuseRow, TransactionRow
 
@@ -22,8 +24,7 @@ AccountKey = tuple[int, int]  # slot, account
 # Fields in the order of the columns that ledger.statements reads, so that a row makes one without names.
 
 
-@dataclass(slots=True)
-class AccountState:
+class AccountState(Struct, gc=False):
     slot: int
     id: int
     enterprise_id: int
@@ -32,8 +33,7 @@ class AccountState:
     status: str
 
 
-@dataclass(slots=True)
-class CardState:
+class CardState(Discreet, Struct, gc=False):
     """A card with the limits that hold for it, its own or those above it; None is no limit.
 
     `spent_today` is read for a card with a limit for the day only.
@@ -46,19 +46,18 @@ class CardState:
     issue: int
     status: str
     expires_on: date | None
-    pin_verifier: bytes | None = field(repr=False)
+    pin_verifier: bytes | None
     pin_tries: int
     limit_points: int | None
     day_limit_points: int | None = None
     pin_above_points: int = 0
-    pin_code: bytes | None = field(default=None, repr=False)
+    pin_code: bytes | None = None
     pin_code_until: datetime | None = None
     pin_code_tries: int = 0
     spent_today: int = 0
 
 
-@dataclass(slots=True)
-class LotState:
+class LotState(Struct, gc=False):
     slot: int
     id: int
     account_id: int
@@ -72,8 +71,7 @@ class LotState:
     priority: int
 
 
-@dataclass(slots=True)
-class HoldState:
+class HoldState(Struct, gc=False):
     """An open hold: its transaction, and its points by lot.
 
     `lapse_id` is there when its time is over: the id of the transaction that is to say so.
@@ -85,8 +83,7 @@ class HoldState:
     lapse_id: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TerminalState:
+class TerminalState(Struct, frozen=True, gc=False):
     """A terminal with what stands above it; `open` only when its store and its merchant are."""
 
     id: int
@@ -96,8 +93,7 @@ class TerminalState:
     open: bool
 
 
-@dataclass(frozen=True, slots=True)
-class PriceState:
+class PriceState(Struct, frozen=True, gc=False):
     """The agreement for (merchant, service) on the business date."""
 
     id: int
@@ -112,8 +108,7 @@ class PriceState:
     max_points: int | None
 
 
-@dataclass(slots=True, kw_only=True)
-class State:
+class State(Struct, kw_only=True):
     """All that one batch may need, read under the accounts' locks. `decide` changes it as it goes.
 
     `holds` has the open ones of each account by the id of their transaction. `entries` has those of a
@@ -136,8 +131,7 @@ class State:
     lot_ids: list[int] = field(default_factory=list)
 
 
-@dataclass(slots=True, kw_only=True)
-class Writes:
+class Writes(Struct, kw_only=True):
     """What the batch changes: rows to insert, and the last state of what it touched."""
 
     transactions: list[TransactionRow] = field(default_factory=list)
@@ -151,8 +145,7 @@ class Writes:
     cards: dict[tuple[int, int], CardState] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(Struct, frozen=True, kw_only=True, gc=False):
     """The answer to one request. `transaction` is its row, new or (`recorded`) of an earlier equal request.
 
     For a Status it is the row of the original. `balance` is what can be spent, `expiring` the

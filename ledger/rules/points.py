@@ -37,20 +37,29 @@ def in_order_of_use(lots: Iterable[LotState]) -> list[LotState]:
 
 def spendable_lots(state: State, slot: int, account: int) -> list[LotState]:
     """Lots with points that are neither held nor expired, in the order in which they are used."""
-    return in_order_of_use(
+    lots = _usable(state, slot, account)
+    return in_order_of_use(lots) if len(lots) > 1 else lots
+
+
+def _usable(state: State, slot: int, account: int) -> list[LotState]:
+    today = state.business_date
+    return [
         lot
         for lot in state.lots.get((slot, account), ())
-        if lot.remaining > lot.held and (lot.expires_on is None or lot.expires_on >= state.business_date)
-    )
+        if lot.remaining > lot.held and (lot.expires_on is None or lot.expires_on >= today)
+    ]
 
 
 def spendable(lots: Iterable[LotState]) -> int:
-    return sum(lot.remaining - lot.held for lot in lots)
+    points = 0
+    for lot in lots:  # most accounts have one; sum() over a generator takes four times as long for it
+        points += lot.remaining - lot.held
+    return points
 
 
 def balance(state: State, account: AccountState) -> int:
     """What can be spent now."""
-    return spendable(spendable_lots(state, account.slot, account.id))
+    return spendable(_usable(state, account.slot, account.id))
 
 
 def move(
@@ -88,7 +97,7 @@ def take(state: State, writes: Writes, row: TransactionRow, parts: Iterable[tupl
 
 def portions(lots: Iterable[LotState], points: int) -> list[tuple[LotState, int]]:
     """How `points` are taken from free points of `lots`, in their order."""
-    return share(((lot, lot.remaining - lot.held) for lot in lots), points)
+    return share([(lot, lot.remaining - lot.held) for lot in lots], points)
 
 
 def share(room: Iterable[tuple[LotState, int]], points: int) -> list[tuple[LotState, int]]:

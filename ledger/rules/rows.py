@@ -128,7 +128,7 @@ def recorded(row: TransactionRow) -> Outcome:
 
 def _outcome(row: TransactionRow, *, recorded: bool) -> Outcome:
     return Outcome(
-        code=Code(row.code),
+        code=row.code if isinstance(row.code, Code) else Code(row.code),
         business_date=row.business_date,
         at=row.posted_at,
         recorded=recorded,

@@ -20,7 +20,7 @@ from ledger.postings import (
     TransactionRow,
     Writes,
 )
-from ledger.rules.points import balance, portions, reserve, spendable_lots, take
+from ledger.rules.points import portions, reserve, spendable, spendable_lots, take
 from ledger.rules.refusals import (
     account_refusal,
     card_refusal,
@@ -85,7 +85,7 @@ def spend(state: State, writes: Writes, account: AccountState, request: Spend) -
         count_spent(state, row, points, on=row.business_date)
         _book(state, writes, row, request, lots)
     if code in _TELLS_BALANCE:
-        row.balance = balance(state, account)
+        row.balance = spendable(lots)  # what is left of them now
     return fresh(row)
 
 

@@ -1,10 +1,10 @@
 """Points that expire, by month and by day."""
 
 import re
-from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from admin import points
 from ledger import books, businessday

@@ -94,9 +94,7 @@ def test_a_clock_that_is_off_and_a_batch_that_differs_stand_out(site: Site, serv
         key = os.urandom(32)
         give = "UPDATE terminal SET public_key = :key WHERE id = :id RETURNING id"
         site.ask(give, key=key, id=site.house.terminal)
-        logins.login(
-            connection, public_key=key, software="2", now=NOW, terminal_at=NOW - timedelta(days=2)
-        )
+        logins.login(connection, public_key=key, software="2", now=NOW, terminal_at=NOW - timedelta(days=2))
         reconcile(connection, site.house.terminal, 7, [BatchTotal("redeem", 1, 9)], txid=new_txid(), now=NOW)
     site.clock.advance(timedelta(days=20))
     page = site.signed_in("merchant").get("/terminals").text

@@ -7,9 +7,10 @@ lived: from rows that were written, not from objects that a batch still has in i
 from collections import Counter
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
+
+from msgspec.structs import replace
 
 from ledger.decide import decide
 from ledger.postings import (

@@ -1,9 +1,10 @@
 """States and requests for the rules of posting, made by hand: no database."""
 
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
+
+from msgspec.structs import replace
 
 from ledger.decide import decide
 from ledger.postings import (

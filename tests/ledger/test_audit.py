@@ -1,11 +1,11 @@
 """Each invariant finds the breach that it is there for: planted by a role that may do anything."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
 
 import psycopg
 import pytest
+from msgspec.structs import replace
 
 from ledger import businessday
 from ledger.audit import INVARIANTS, breaches

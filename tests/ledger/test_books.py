@@ -1,19 +1,41 @@
 """The books on a real PostgreSQL: what is written, what is refused, what is never doubled."""
 
+import dataclasses
 from collections.abc import Iterator
-from dataclasses import fields, replace
 from datetime import date, timedelta
 from functools import partial
 from typing import Any
 
 import psycopg
 import pytest
+from msgspec import Struct
+from msgspec.structs import fields, replace
 
 from ledger import cards, members, merchants, organisations, terminals
-from ledger.books import NoOpenDay
+from ledger.books import NoOpenDay, post
 from ledger.database import Scope
-from ledger.postings import AccountState, CardState, Code, LotState, PriceState, TransactionRow
-from ledger.statements import STATEMENTS
+from ledger.postings import (
+    AccountState,
+    CardState,
+    Code,
+    EntryRow,
+    HoldLotRow,
+    HoldRow,
+    LotState,
+    MisuseRow,
+    PriceState,
+    TerminalState,
+    TransactionRow,
+)
+from ledger.statements import (
+    ENTRY_COLUMNS,
+    HOLD_COLUMNS,
+    HOLD_LOT_COLUMNS,
+    LOT_COLUMNS,
+    MISUSE_COLUMNS,
+    STATEMENTS,
+    TRANSACTION_COLUMNS,
+)
 from tests.conftest import TestDatabase
 from tests.desk import Books, opened_books
 from tests.factories import (
@@ -157,7 +179,7 @@ def test_blocks_closures_and_prices_hold_from_the_next_message_on(books: Books) 
     assert change(status, holder.card, "active") is Code.APPROVED
     assert change(status, holder.card, "lost") is Code.CARD_LOST
     assert change(renew, holder.card) is Code.CARD_REPLACED
-    holder = Holder(holder.account, replace(holder.card, issue=2))
+    holder = Holder(holder.account, dataclasses.replace(holder.card, issue=2))
     assert change(merchants.set_service_status, house.services["wash"], "closed") is Code.SERVICE_UNKNOWN
     assert change(merchants.set_service_status, house.services["wash"], "open") is Code.APPROVED
     assert change(organisations.set_status, house.store, "closed") is Code.MERCHANT_CLOSED
@@ -234,16 +256,39 @@ def test_members_can_be_granted_through_their_room(books: Books) -> None:
     assert books.ask("SELECT kind, granted, expires_on FROM lot") == [("promotional", 40, date(2027, 1, 1))]
 
 
+def test_structs_become_rows_by_position_so_their_names_must_agree() -> None:
+    structs: dict[type[Struct], dict[str, str]] = {
+        TransactionRow: TRANSACTION_COLUMNS,
+        EntryRow: ENTRY_COLUMNS,
+        HoldRow: HOLD_COLUMNS,
+        HoldLotRow: HOLD_LOT_COLUMNS,
+        MisuseRow: MISUSE_COLUMNS,
+        LotState: LOT_COLUMNS,
+    }
+    for struct, columns in structs.items():
+        assert [each.name for each in fields(struct)][: len(columns)] == list(columns)
+
+
+def test_postings_keep_the_day_open_without_a_word_in_its_row(books: Books) -> None:
+    """Batches overlap, and all of them keep the same day."""
+    lines = "SELECT xmax::text, ctid::text FROM business_day WHERE status = 'open'"
+    before = books.ask(lines)
+    with books.database.transaction(Scope.everything()) as connection:
+        post(connection, [create_redeem(books.house, books.holder())], NOW)
+        assert books.ask(lines) == before
+        books.one(create_redeem(books.house, books.holder()))
+    assert books.ask(lines) == before
+
+
 def test_rows_become_states_by_position_so_their_names_must_agree(books: Books) -> None:
     """A swapped pair of columns would not be seen by types."""
-    states = {
+    states: dict[str, type[Struct]] = {
         "lock_accounts": AccountState,
         "read_cards": CardState,
         "read_lots": LotState,
         "read_transactions": TransactionRow,
-        "read_prices": PriceState,
+        "read_terminals": TerminalState,
     }
-    other_names = {"code": "service", "terminal_id": None}
     with books.database.transaction(Scope.everything()) as connection:
         driver = connection.connection.driver_connection
         assert isinstance(driver, psycopg.Connection)
@@ -257,7 +302,8 @@ def test_rows_become_states_by_position_so_their_names_must_agree(books: Books) 
                 cursor.execute(statement.sql, nothing)
                 assert cursor.description is not None
                 columns = [column.name for column in cursor.description]
-                if state is PriceState:
-                    columns = [name for name in (other_names.get(c, c) for c in columns) if name]
-                assert columns == [each.name for each in fields(state)], statement.name
+                wanted = [each.name for each in fields(state)]
+                if state is TerminalState:
+                    wanted += [each.name for each in fields(PriceState)]
+                assert columns == wanted, statement.name
     assert states == {}

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields, replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,13 +9,14 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import fields, replace
 from sqlalchemy import text
 
 from ledger.audit import breaches
 from ledger.books import stages
 from ledger.database import Scope, _run_stage
 from ledger.postings import Outcome, Request
-from ledger.statements import STATEMENTS
+from ledger.statements import PREPARED
 from tests.conftest import TestDatabase
 from tests.desk import Books, opened_books
 from tests.factories import (
@@ -204,13 +204,13 @@ def test_round_trips_and_statements_do_not_depend_on_the_size_of_the_batch(books
     round_trips, statements = counts[0]
     # Two, for the last one carries its commit with it; at most three are allowed, for any mixture.
     assert round_trips == 2
-    assert statements == len(STATEMENTS)
+    assert statements == len(PREPARED)
 
 
 def test_a_batch_asks_nothing_about_kinds_that_are_not_in_it(books: Books) -> None:
     holder = books.holder()
     _, statements = _count(books, [create_redeem(books.house, holder)])
-    assert statements == len(STATEMENTS) - len(
+    assert statements == len(PREPARED) - len(
         ("entries", "grace", "lots", "holds", "hold lots", "misuses", "cards")
     )
 

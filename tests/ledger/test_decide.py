@@ -3,11 +3,11 @@
 What belongs to one room of the rules is in test_rules_<room>; the order of refusals in test_rules_precedence.
 """
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from ledger.decide import decide
 from ledger.postings import (

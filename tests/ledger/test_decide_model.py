@@ -1,12 +1,12 @@
 """The rules of posting against a naive model: what a person with a pencil would do."""
 
 from copy import deepcopy
-from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from ledger.postings import Outcome, Request, TransactionRow
 from tests.ledger.paper import Paper, create_paper

@@ -1,11 +1,11 @@
 """What the database itself guards: rights, constraints, isolation of tenants."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import time
 
 import psycopg
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import text
 from sqlalchemy.exc import NoResultFound, ProgrammingError
 

@@ -1,12 +1,13 @@
 """What a request means: bytes that rows keep for ever. Redeem, Reversal and Grant are in test_decide."""
 
-from dataclasses import fields, replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import fields, replace
+from rich.pretty import pretty_repr
 
-from ledger.postings import HOLD_SECONDS, Request, meaning_of
+from ledger.postings import HOLD_SECONDS, Request, State, meaning_of
 from protocol import limits
 from tests.ledger.states import (
     COUNTER,
@@ -26,6 +27,7 @@ from tests.ledger.states import (
     create_refund,
     create_release,
     create_reversal,
+    create_state,
     create_status,
     txid,
 )
@@ -89,7 +91,27 @@ def test_no_two_kinds_mean_the_same() -> None:
 def test_no_secret_is_in_what_a_request_looks_like(request_: Request) -> None:
     names = {field.name for field in fields(request_)} & {"pin_proof", "code_proof", "verifier"}
     secrets: dict[str, Any] = dict.fromkeys(names, NEW_PIN)
-    assert repr(NEW_PIN) not in repr(replace(request_, **secrets))
+    secretive = replace(request_, **secrets)
+    for look in (repr(secretive), pretty_repr(secretive)):  # rich's, for tracebacks with local variables
+        assert repr(NEW_PIN) not in look
+        assert f"txid={request_.txid!r}" in look
+
+
+def test_no_secret_is_in_what_a_card_looks_like() -> None:
+    card = replace(create_state().cards[1, 1], pin_verifier=NEW_PIN, pin_code=NEW_PIN)
+    for look in (
+        repr(card),
+        pretty_repr(card),
+        repr(State(now=NOW, business_date=TODAY, cards={(1, 1): card})),
+    ):
+        assert repr(NEW_PIN) not in look
+        assert card.number in look
+
+
+@pytest.mark.parametrize("request_", EVERY_KIND, ids=lambda request: request.kind)
+def test_a_request_never_changes(request_: Request) -> None:
+    with pytest.raises(AttributeError):
+        request_.account = 2  # type: ignore[misc]
 
 
 def test_a_hold_that_names_no_time_lives_as_long_as_the_protocol_says() -> None:

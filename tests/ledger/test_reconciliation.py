@@ -1,13 +1,14 @@
 """Day's end: totals against ours, the same answer again, batches that go backwards, two at once."""
 
+import dataclasses
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import TextClause, text
 
 from ledger import reconciliation
@@ -166,10 +167,10 @@ def test_the_same_request_again_gets_the_same_answer_whatever_happened_since(
     books.one(replace(create_redeem(books.house, holder), batch=BATCH))
     later = NOW + timedelta(days=1)
     books.open_day(TODAY + timedelta(days=1))
-    assert close(server, books, *told, txid=txid, now=later) == replace(first, recorded=True)
+    assert close(server, books, *told, txid=txid, now=later) == dataclasses.replace(first, recorded=True)
     # Also after the next batch has been closed; the newest is what the terminal is told.
     close(server, books, batch=BATCH + 3)
-    assert close(server, books, *told, txid=txid, now=later) == replace(
+    assert close(server, books, *told, txid=txid, now=later) == dataclasses.replace(
         first, recorded=True, last_batch=BATCH + 3
     )
     assert len(closed_batches(books)) == 2
@@ -236,7 +237,7 @@ def test_two_that_close_one_batch_at_once_close_it_once(books: Books, server: Da
         thread.join()
     assert first == Reconciled(0, [], BATCH, TODAY)
     assert sorted(found, key=lambda each: each.code) == [
-        replace(first, recorded=True), Reconciled(3023, [], BATCH, TODAY),
+        dataclasses.replace(first, recorded=True), Reconciled(3023, [], BATCH, TODAY),
     ]  # fmt: skip
     assert len(closed_batches(books)) == 1
 

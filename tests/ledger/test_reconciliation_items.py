@@ -1,7 +1,7 @@
 """A batch item by item: every difference has a name, pages fit together, the newest word is kept."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from ledger.database import Database, Scope
 from ledger.postings import Code, TerminalRequest

@@ -1,11 +1,12 @@
 """What pages show of the books: the latest transactions, and what expires."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import get_args
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import text
 
 from ledger import books, businessday

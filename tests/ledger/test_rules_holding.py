@@ -1,11 +1,11 @@
 """Holds: what is reserved, what is taken of it, what comes back. No database."""
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 
 from ledger.decide import decide
 from ledger.postings import Code, Request

@@ -1,12 +1,13 @@
 """Every reason to refuse, for every kind of request, in its order: one table. No database."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from itertools import combinations
 from typing import Any, TypeAlias
 
 import pytest
+from msgspec.structs import replace
 
 from ledger.postings import Code, Request
 from tests.ledger.paper import KEY, Paper, create_paper

@@ -1,10 +1,10 @@
 """The questions behind refusals, each by itself. Their order is in test_rules_precedence."""
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from ledger.postings import MAX_POINTS, MAX_QUANTITY, Code, PriceState, Writes
 from ledger.rules.refusals import (

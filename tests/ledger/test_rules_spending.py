@@ -1,10 +1,10 @@
 """Limits, the PIN at the debit, and what counts towards the limit of a day. No database."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from ledger.postings import Code, Request
 from tests.ledger.paper import KEY, Paper, create_paper

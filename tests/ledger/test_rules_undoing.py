@@ -1,10 +1,10 @@
 """Reversal and refund: what comes back, to which lots, with which money. No database."""
 
-from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from ledger.decide import decide
 from ledger.postings import Code, Request

@@ -2,10 +2,10 @@
 
 import random
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 import trio
+from msgspec.structs import replace
 
 from ledger.embedded import EmbeddedPostgres
 from ledger.postings import Outcome, Redeem, Request
@@ -167,7 +167,7 @@ async def test_a_posting_that_the_database_refuses_hurts_only_itself(
     assert books.posted(holder) == 1_000 - 6 * 120
 
 
-class Mystery(Request):
+class Mystery(Request, frozen=True):
     """A request that the rules have never heard of: a bug of ours."""
 
     kind = "mystery"

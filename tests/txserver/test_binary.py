@@ -14,7 +14,8 @@ from psycopg import pq
 
 from ledger.statements import STATEMENTS
 from tests.conftest import TestDatabase
-from txserver.binary import decoder, encoder
+from txserver.binary import encoder
+from txserver.pipeline import Reader
 
 # datetime's own limits; PostgreSQL's are wider on both sides.
 MOMENTS = st.datetimes(timezones=st.just(UTC))
@@ -68,15 +69,13 @@ def sent(connection: Asked, kind: str, value: Any) -> Any:
 
 
 def received(connection: Asked, kind: str, value: Any) -> Any:
-    """A value as our decoder reads it from PostgreSQL's bytes, sent by psycopg."""
+    """A value as the pipeline reads it from PostgreSQL's bytes, sent by psycopg."""
     query = f"SELECT %s::{kind}".encode()
     with connection.cursor(binary=True) as cursor:
         cursor.execute(query, [value])
-        result = cursor.pgresult
-        assert result is not None
-        data = result.get_value(0, 0)
-        assert data is not None
-        return decoder(result.ftype(0))(data)
+        assert cursor.pgresult is not None
+        ((got,),) = Reader().rows(cursor.pgresult)
+        return got
 
 
 @pytest.mark.parametrize("kind", list(VALUES))
@@ -127,6 +126,29 @@ def test_truths_and_counts_are_received(connection: Asked) -> None:
         assert type(got) is type(value)
 
 
+def test_rows_of_one_statement_after_another(connection: Asked) -> None:
+    """A reader learns the types once; NULLs and no rows at all are no different."""
+    reader = Reader()
+    query = "SELECT n, nullif(n, 2), ARRAY[n, 2 * n], now() FROM generate_series(%s::int8, %s::int8) AS n"
+    with connection.cursor(binary=True) as cursor:
+        for first, last in ((1, 3), (5, 4), (2, 2)):
+            cursor.execute(query, [first, last])
+            assert cursor.pgresult is not None
+            rows = reader.rows(cursor.pgresult)
+            wanted = [(n, None if n == 2 else n, [n, 2 * n]) for n in range(first, last + 1)]
+            assert [row[:3] for row in rows] == wanted
+            assert {row[3].tzinfo for row in rows} <= {UTC}
+        cursor.execute("SET timezone = 'UTC'")
+        assert cursor.pgresult is not None
+        assert Reader().rows(cursor.pgresult) == []
+
+
+@pytest.mark.parametrize("kind", list(VALUES))
+def test_the_same_value_many_times(connection: Asked, kind: str) -> None:
+    for value in (*EXTREMES[kind], None):
+        assert sent(connection, f"{kind}[]", (value,) * 3) == [value] * 3
+
+
 def test_a_moment_of_another_zone_is_the_same_moment(connection: Asked) -> None:
     moment = datetime.fromisoformat("2026-11-22T17:30:00.000001+08:00")
     assert sent(connection, "timestamptz[]", [moment]) == [moment]
@@ -144,12 +166,13 @@ def test_what_does_not_fit_is_refused_and_never_cut() -> None:
         encoder("int8")(2**63)
 
 
-def test_types_that_we_do_not_use_are_unknown() -> None:
+def test_types_that_we_do_not_use_are_unknown(connection: Asked) -> None:
     for kind in ("float8", "numeric[]", "json"):
         with pytest.raises(KeyError):
             encoder(kind)
-    with pytest.raises(KeyError):
-        decoder(701)
+    for kind in ("float8", "numeric", "json"):
+        with pytest.raises(psycopg.InterfaceError):
+            received(connection, kind, "1")
 
 
 def test_every_statement_of_the_books_is_covered_here() -> None:
