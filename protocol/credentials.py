@@ -25,6 +25,7 @@ from nacl import bindings
 from nacl.exceptions import CryptoError
 
 from protocol.errors import LocalProtocolError, ProtocolError
+from protocol.sealing import open_xchacha
 from protocol.session import Enrolment
 
 __all__ = [
@@ -49,7 +50,6 @@ _HEADER_BYTES = 2 + NONCE_BYTES
 _TAG_BYTES = 16
 _SHORTEST = _HEADER_BYTES + _CONTENTS.size + _TAG_BYTES
 
-_open = bindings.crypto_aead_xchacha20poly1305_ietf_decrypt
 
 _ENROLMENT_PREFIX = "TSRE1"
 _ENROLMENT = struct.Struct(">B32s16s32sH")
@@ -127,7 +127,7 @@ def open_token(text: str, keys: Mapping[int, bytes], chip: bytes | None = None) 
     if key is None:
         raise CredentialError("key")
     try:
-        contents = _open(raw[_HEADER_BYTES:], _aad(raw[:2]), raw[2:_HEADER_BYTES], key)
+        contents = open_xchacha(raw[_HEADER_BYTES:], _aad(raw[:2]), raw[2:_HEADER_BYTES], key)
     except (CryptoError, ValueError, TypeError, RuntimeError):
         raise CredentialError("seal") from None
     slot, account, card, issue, length = _CONTENTS.unpack_from(contents)

@@ -15,6 +15,7 @@ from nacl.exceptions import CryptoError
 
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.patterns import Pattern, pattern_named
+from protocol.sealing import open_ietf, seal_ietf
 
 __all__ = ["KEY_BYTES", "TAG_BYTES", "CipherState", "Handshake", "KeyPair"]
 
@@ -25,9 +26,6 @@ TAG_BYTES = 16
 _nonce_bytes = struct.Struct("<4xQ").pack
 _LAST_NONCE = 2**64 - 1
 _REKEY_NONCE = _nonce_bytes(_LAST_NONCE)
-
-_seal = bindings.crypto_aead_chacha20poly1305_ietf_encrypt
-_open = bindings.crypto_aead_chacha20poly1305_ietf_decrypt
 
 # What PyNaCl raises for bad points, short input and wrong tags; its own ValueError, TypeError and
 # RuntimeError derive from CryptoError and from the builtin ones, and cffi raises the builtin ones bare.
@@ -85,7 +83,7 @@ class CipherState:
         nonce = self.nonce
         if nonce >= _LAST_NONCE:
             raise LocalProtocolError("the counter is used up")
-        sealed = _seal(plaintext, ad, _nonce_bytes(nonce), self._key)
+        sealed = seal_ietf(plaintext, ad, _nonce_bytes(nonce), self._key)
         self.nonce = nonce + 1
         return sealed
 
@@ -95,7 +93,7 @@ class CipherState:
         if nonce >= _LAST_NONCE:
             raise RemoteProtocolError("counter_exhausted")
         try:
-            plaintext = _open(ciphertext, ad, _nonce_bytes(nonce), self._key)
+            plaintext = open_ietf(ciphertext, ad, _nonce_bytes(nonce), self._key)
         except _NACL_ERRORS:
             raise RemoteProtocolError("decrypt") from None
         self.nonce = nonce + 1
@@ -103,7 +101,7 @@ class CipherState:
 
     def rekey(self) -> None:
         """REKEY(k): the first 32 bytes of 32 zeros encrypted under the highest nonce. The counter stays."""
-        self._key = _seal(bytes(KEY_BYTES), b"", _REKEY_NONCE, self._key)[:KEY_BYTES]
+        self._key = seal_ietf(bytes(KEY_BYTES), b"", _REKEY_NONCE, self._key)[:KEY_BYTES]
 
 
 _INNER = bytes(byte ^ 0x36 for byte in range(256))

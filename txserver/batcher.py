@@ -6,6 +6,7 @@ one batch at a time: while one batch is being committed the other is decided. A 
 is carried to its end whatever becomes of the socket it came from.
 """
 
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
@@ -48,6 +49,9 @@ class Batcher(Generic[Request_, Outcome_]):
         self._waiting: list[Waiter[Request_, Outcome_]] = []
         self._idle = trio.lowlevel.ParkingLot()  # lanes without work
         self._called = False  # one of them is on its way
+        self._done: deque[list[Waiter[Request_, Outcome_]]] = deque()  # batches that nobody has been told of
+        self._news = trio.lowlevel.ParkingLot()
+        self._working = 0
         self._stopping = False
 
     def put(self, request: Request_, done: Callable[[Outcome_ | None], None]) -> None:
@@ -86,6 +90,8 @@ class Batcher(Generic[Request_, Outcome_]):
         """Commit batches until `stop`, or until cancelled: what was taken is carried to its end first."""
         try:
             async with trio.open_nursery() as nursery:
+                self._working = len(self._lanes)
+                nursery.start_soon(self._tell_all)
                 for lane in self._lanes:
                     nursery.start_soon(self._run_lane, lane)
         finally:
@@ -103,7 +109,20 @@ class Batcher(Generic[Request_, Outcome_]):
                     with trio.CancelScope(shield=True):
                         await lane.commit(batch)
                 finally:
-                    for waiter in batch:
-                        waiter.tell(self._log)
+                    self._done.append(batch)
+                    self._news.unpark()
         finally:
             lane.close()
+            self._working -= 1
+            self._news.unpark()
+
+    async def _tell_all(self) -> None:
+        """Tell of each batch in a turn of its own: its lane has the next one under way by then."""
+        with trio.CancelScope(shield=True):  # what is committed is told, to the last
+            while self._working or self._done:
+                if not self._done:
+                    await self._news.park()
+                    continue
+                for waiter in self._done.popleft():
+                    waiter.tell(self._log)
+                await trio.lowlevel.checkpoint()
