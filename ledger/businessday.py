@@ -25,8 +25,8 @@ OPEN_DAY = text("SELECT date FROM business_day WHERE status = 'open'")
 HOLD_DAY = text(LOCK_DAY.sql)
 CALENDAR = text("SELECT time_zone, cut_off FROM calendar")
 SET_CALENDAR = text("UPDATE calendar SET time_zone = :time_zone, cut_off = :cut_off RETURNING one")
-# A posting's FOR SHARE takes the table's ROW SHARE lock, which this one conflicts with. The row's own
-# exclusive lock would do, but never be had while batches overlap: table locks queue fairly, row locks do not.
+# A posting keeps the table by a ROW SHARE lock (KEEP_DAY), which this one conflicts with. The row's own locks
+# would do, but never be had while batches overlap: table locks queue fairly, row locks do not.
 LOCK = text("LOCK TABLE business_day IN EXCLUSIVE MODE")
 CLOSE = text(
     """UPDATE business_day SET status = 'closed', closed_at = coalesce(:now, clock_timestamp())

@@ -176,7 +176,7 @@ def _encode_long(message: Message) -> bytes:
     try:
         fields = msgspec.to_builtins(message, builtin_types=(bytes,))
         _inspect(fields, 1)
-        msgspec.convert(fields, type(message), strict=True)
+        msgspec.convert(fields, type(message), strict=True, builtin_types=(bytes,))
         packed: bytes = msgpack.packb(fields)
     except _UnfitError as error:
         raise LocalProtocolError(f"{type(message).__name__}: {error}") from None
@@ -209,7 +209,7 @@ def _decode_long(plaintext: bytes) -> Message:
         raise RemoteProtocolError("fields")
     try:
         _inspect(fields, 1)
-        return msgspec.convert(fields, kind, strict=True)
+        return msgspec.convert(fields, kind, strict=True, builtin_types=(bytes,))
     except _UnfitError as error:
         raise RemoteProtocolError(str(error)) from None
     except (ValueError, TypeError):

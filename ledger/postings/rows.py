@@ -1,4 +1,8 @@
-"""Rows of the books, read or to be written."""
+"""Rows of the books, read or to be written.
+
+Fields begin with the columns that ledger.statements writes, in their order: so rows become columns without
+asking for names.
+"""
 
 from datetime import date, datetime
 from uuid import UUID

@@ -176,6 +176,7 @@ LATER: dict[str, tuple[bytes, str]] = {
     "a number where a text belongs": (plaintext(0x06, packed(after=1)), "fields"),
     "a number for a truth": (plaintext(ECHO, packed(repeat=1)), "fields"),
     "an id that is too short": (plaintext(ECHO, packed(id=b"x")), "fields"),
+    "an id as a text": (plaintext(ECHO, packed(id="AAAAAAAAAAAAAAAAAAAAAA==")), "fields"),
     "a trace number out of range": (plaintext(ECHO, packed(stan=1_000_000)), "fields"),
     "a negative batch": (plaintext(ECHO, packed(batch=-1)), "fields"),
     "a field that does not exist": (plaintext(ECHO, packed(terminal=1)), "fields"),
