@@ -74,7 +74,8 @@ class Baseline:
     """Debits by pgbench from the first `members` members, at the first `terminals` terminals of a database.
 
     They are found when `prepare` is called, so call it when they are there, and before the database is
-    made to grow. Raises SystemExit, with one sentence, whenever there is nothing that could be measured.
+    made to grow; once more, and it finds them anew. Raises SystemExit, with one sentence, whenever there is
+    nothing that could be measured, be it that one debit was refused.
     """
 
     def __init__(
@@ -113,10 +114,13 @@ class Baseline:
         with psycopg.connect(self._server, autocommit=True) as connection:
             first, last = 1, self._members
             if account is not None:
-                first = last = _one_int(connection, MEMBER_OF, account)
-            newest = _one_int(connection, NEWEST)
+                ((number,),) = connection.execute(MEMBER_OF, (account,)).fetchall()
+                if number is None:
+                    raise SystemExit(f"the baseline: account {account} is none of its {last} members")
+                first = last = number
+            ((newest,),) = connection.execute(NEWEST).fetchall()
             said = self._pgbench(seconds + LEAD_IN_S, clients, {"first": first, "last": last})
-            rows, refused, code = connection.execute(BOOKED, (newest,)).fetchall()[0]
+            ((rows, refused, code),) = connection.execute(BOOKED, (newest,)).fetchall()
         if refused:
             raise SystemExit(
                 f"the baseline: {refused} of {rows} debits were refused, with code {code} or above"
@@ -175,13 +179,6 @@ def _measured(said: str, rows: int) -> BaselineRound:
         return BaselineRound(rows, rows / float(overall[1]), rows)
     debits = round(sum(seconds * rate for seconds, rate in spans))
     return BaselineRound(debits, sum(seconds for seconds, _ in spans), rows)
-
-
-def _one_int(connection: "psycopg.Connection[tuple[object, ...]]", sql: str, *params: int) -> int:
-    ((value,),) = connection.execute(sql, params).fetchall()
-    if not isinstance(value, int):
-        raise SystemExit(f"the baseline: no card with a PIN for {', '.join(map(str, params))}")
-    return value
 
 
 def _complaint(said: str) -> str:

@@ -6,6 +6,7 @@
 -- prices, and the lock that the closing of a terminal's batch waits for. Nor has it to open card tokens or to
 -- hash PINs.
 
+DROP SCHEMA IF EXISTS bench CASCADE;
 CREATE SCHEMA bench;
 
 -- What the callers know of members and terminals: numbered, so that a random number picks one.
@@ -26,7 +27,7 @@ CREATE TABLE bench.terminal (
 -- Every statement takes a new snapshot (VOLATILE, READ COMMITTED): what follows a lock is as new as the lock.
 -- PL/pgSQL sets an expression up anew in every transaction, so there are few: two reads tell whether all is
 -- well, and only if it is not, the questions are asked one by one. Measured: two reads are better than one of
--- nine tables, and than six of their own; one statement for all that is written is no better than four.
+-- nine tables, or six of their own; one statement for all that is written is no better than four.
 CREATE FUNCTION bench.redeem(
     slot smallint, account bigint, card bigint, issue bigint, terminal bigint, txid uuid, proof bytea,
     service text, quantity bigint, reference text, terminal_at timestamptz, stan bigint, batch bigint,

@@ -7,7 +7,7 @@ is carried to its end whatever becomes of the socket it came from.
 """
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
 import trio
@@ -32,19 +32,26 @@ Outcome_ = TypeVar("Outcome_")
 
 
 class Batcher(Generic[Request_, Outcome_]):
-    """Post with `put` or `post`; `run` must be running in a task of its own."""
+    """Post with `put` or `post`; `run` must be running in a task of its own.
+
+    Requests of one `key`, such as an account, are in one batch at a time: two would only wait for each
+    other's locks, and take that for somebody else's.
+    """
 
     def __init__(
         self,
         connect: Callable[[], Awaitable[Pipeline]],
         stages: Stages[Request_, Outcome_],
+        key: Callable[[Request_], Hashable],
         *,
         log: FilteringBoundLogger,
         metrics: BatcherMetrics,
         lanes: int = LANES,
     ) -> None:
         self._log = log
-        self._left = Left()
+        self._key = key
+        self._left = Left(key)
+        self._under_way: set[Hashable] = set()  # keys in the batches of the lanes
         self._lanes = [Lane(connect, stages, log=log, metrics=metrics, left=self._left) for _ in range(lanes)]
         self._waiting: list[Waiter[Request_, Outcome_]] = []
         self._idle = trio.lowlevel.ParkingLot()  # lanes without work
@@ -96,25 +103,47 @@ class Batcher(Generic[Request_, Outcome_]):
                     nursery.start_soon(self._run_lane, lane)
         finally:
             self._stopping = True
+            waiting, self._waiting = self._waiting, []
+            for waiter in waiting:  # put while the lanes were ending
+                waiter.tell(self._log)
 
     async def _run_lane(self, lane: Lane[Request_, Outcome_]) -> None:
         try:
-            while self._waiting or not self._stopping:
+            while True:
                 self._called = False
-                if not self._waiting:
+                keys, batch = self._take()
+                if not batch:
+                    if self._stopping:  # what still waits belongs to a lane that will look again
+                        return
                     await self._idle.park()
                     continue
-                batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
                 try:
                     with trio.CancelScope(shield=True):
                         await lane.commit(batch)
                 finally:
+                    self._under_way -= keys
                     self._done.append(batch)
                     self._news.unpark()
         finally:
             lane.close()
             self._working -= 1
             self._news.unpark()
+
+    def _take(self) -> tuple[set[Hashable], list[Waiter[Request_, Outcome_]]]:
+        """The next batch with its keys, in the order of coming; empty when all that waits has to wait."""
+        keys: set[Hashable] = set()
+        batch: list[Waiter[Request_, Outcome_]] = []
+        later: list[Waiter[Request_, Outcome_]] = []
+        for waiter in self._waiting:
+            key = self._key(waiter.request)
+            if key in self._under_way or len(batch) == MAX_BATCH:
+                later.append(waiter)
+            else:
+                keys.add(key)
+                batch.append(waiter)
+        self._waiting = later
+        self._under_way |= keys
+        return keys, batch
 
     async def _tell_all(self) -> None:
         """Tell of each batch in a turn of its own: its lane has the next one under way by then."""

@@ -25,7 +25,7 @@ class Channel:
     """
 
     __slots__ = (
-        "_flushed", "_left", "_mute", "_nursery", "_write_s",
+        "_flushed", "_gone", "_left", "_mute", "_nursery", "_write_s",
         "closing", "line", "lost", "reading", "session",
     )  # fmt: skip
 
@@ -37,6 +37,7 @@ class Channel:
         self.line = line
         self._nursery = nursery
         self._write_s = write_s
+        self._gone = False
         self._mute = False  # after a farewell, a fault, or a write that failed
         self._left: deque[bytes] | None = None  # frames that the kernel has not taken, None when it has all
         self._flushed: trio.Event | None = None
@@ -81,16 +82,22 @@ class Channel:
         self._write(data)
 
     async def send(self, message: Message) -> None:
-        """Say it, and wait until it has left."""
+        """Say it, and wait until it has left; not for what is said after it."""
         self.say(message)
-        await self.flushed()
+        own = self._left[-1] if self._left else b""
+        while self._left is not None and any(frame is own for frame in self._left):
+            await self._moved()
 
     async def flushed(self) -> None:
         """Return when nothing waits to be sent, or nothing more can be."""
         while self._left is not None:
-            if self._flushed is None:
-                self._flushed = trio.Event()
-            await self._flushed.wait()
+            await self._moved()
+
+    async def _moved(self) -> None:
+        """Return when one more frame has left, or none will."""
+        if self._flushed is None:
+            self._flushed = trio.Event()
+        await self._flushed.wait()
 
     async def finish(self) -> None:
         """After the last message: say so, and wait a moment for the peer to close.
@@ -116,8 +123,10 @@ class Channel:
         self._mute = True
 
     def lose(self, reason: str) -> None:
-        """Nothing can be said any more, and nothing read."""
-        self.lost = reason
+        """Nothing can be said any more, and nothing read. The first reason counts."""
+        if not self._gone:
+            self._gone = True
+            self.lost = reason
         self._mute = True
         self._settle()
         self.reading.cancel()
@@ -146,6 +155,7 @@ class Channel:
                     self.lose("write_timeout")
                     return
                 self._left.popleft()
+                self._wake()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self.lose("connection_lost")
         else:
@@ -158,6 +168,9 @@ class Channel:
 
     def _settle(self) -> None:
         self._left = None
+        self._wake()
+
+    def _wake(self) -> None:
         if self._flushed is not None:
             self._flushed.set()
             self._flushed = None

@@ -58,13 +58,15 @@ async def _converse(
         if admitted is None or greeting.cancelled_caught:
             # Who is not known is closed without a word.
             return "handshake_timeout" if greeting.cancelled_caught else "unknown_key"
+        if channel.line.closed:
+            return channel.lost  # while it logged in: nobody is there to be seated
         authenticated()
         seat = admitted.seat
         seated = Seated(seat.id, seat.serial, channel, admitted.told, key_asked=admitted.key_asked)
         house.registry.enter(seated)
-        house.notices.welcome(seated)
         house.metrics.sessions.inc()
         try:
+            house.notices.welcome(seated)
             return await _serve(channel, house, Requests(channel, house, seat, nursery))
         finally:
             house.metrics.sessions.dec()

@@ -32,8 +32,8 @@ class Ear:
 
         It must not raise: a bug met by one line would make all of them deaf.
         """
-        self._lines[line] = heard
         self._selector.register(line, selectors.EVENT_READ)
+        self._lines[line] = heard
         line.before_closing = lambda: self._forget(line)
         try:
             yield

@@ -1,6 +1,6 @@
 """One connection to the books and one batch at a time: committed together, or one by one when one is bad."""
 
-from collections.abc import Awaitable, Callable, Generator, Iterable
+from collections.abc import Awaitable, Callable, Generator, Hashable, Iterable
 from typing import Any, Generic, Protocol, TypeVar
 
 import trio
@@ -64,30 +64,32 @@ class Waiter(Generic[Request_, Outcome_]):
 
 
 class Left:
-    """Accounts that are left alone for a while."""
+    """What is left alone for a while, as `key` names it: accounts."""
 
-    def __init__(self) -> None:
-        # (slot, account) -> when it may be tried again, and how long it was left alone
-        self._until: dict[tuple[int, int], tuple[float, float]] = {}
+    def __init__(self, key: Callable[[Any], Hashable]) -> None:
+        self._key = key
+        self._until: dict[
+            Hashable, tuple[float, float]
+        ] = {}  # when it may be tried again, and after how long
 
     def __contains__(self, request: Any) -> bool:
         if not self._until:
             return False
-        until, _ = self._until.get((request.slot, request.account), (0.0, 0.0))
+        until, _ = self._until.get(self._key(request), (0.0, 0.0))
         return trio.current_time() < until
 
     def add(self, request: Any) -> None:
         """Leave the account of the request alone, twice as long as the last time."""
-        account = (request.slot, request.account)
-        _, before = self._until.get(account, (0.0, 0.0))
+        key = self._key(request)
+        _, before = self._until.get(key, (0.0, 0.0))
         pause = min(max(STUCK_SECONDS, before * 2), STUCK_SECONDS_MOST)
-        self._until[account] = (trio.current_time() + pause, pause)
+        self._until[key] = (trio.current_time() + pause, pause)
 
     def forget(self, waiters: Iterable[Waiter[Any, Any]]) -> None:
         """These went through."""
         if self._until:
             for waiter in waiters:
-                self._until.pop((waiter.request.slot, waiter.request.account), None)
+                self._until.pop(self._key(waiter.request), None)
 
 
 class Lane(Generic[Request_, Outcome_]):
@@ -144,7 +146,8 @@ class Lane(Generic[Request_, Outcome_]):
                 # What is wrong is wrong with all of them, such as a lock on the business day.
                 self._log.error("batch_abandoned", left=len(batch) - number)
                 return
-            await self._one(waiter)
+            if waiter.request not in self._left:  # else one before it has just shown that it is stuck
+                await self._one(waiter)
             waiter.tell(self._log)
 
     async def _one(self, waiter: Waiter[Request_, Outcome_]) -> None:

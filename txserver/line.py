@@ -30,6 +30,10 @@ class Line:
         self._closed = False
         self.before_closing: Callable[[], None] | None = None
 
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
     def fileno(self) -> int:
         return self._socket.fileno()
 

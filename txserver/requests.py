@@ -93,6 +93,9 @@ class Requests:
     def _answer(self, message: Request, reply: Reply, began: float) -> None:
         house = self._house
         name = type(message).__name__
+        self._under_way -= 1
+        if self._settled is not None and not self._under_way:
+            self._settled.set()
         if reply.code in UNRECORDED:
             house.log.warning(
                 "request_refused", message=name, code=reply.code, terminal=self._seat.id, batch=message.batch
@@ -102,7 +105,4 @@ class Requests:
         except Exception:  # a reply that cannot be written: the terminal is to ask again
             house.log.exception("reply_failed", message=name, terminal=self._seat.id)
             self._channel.lose("fault")
-        self._under_way -= 1
-        if self._settled is not None and not self._under_way:
-            self._settled.set()
         house.metrics.reply(name, reply.code, reply.recorded, trio.current_time() - began)

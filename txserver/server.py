@@ -145,10 +145,16 @@ def _furnish(
         return books.stages(requests, edge.books_now() if edge.books_now else None)
 
     registry, keys = Registry(), key_pairs(keyring)
+
+    def account_of(request: Request) -> tuple[int, int]:
+        return (request.slot, request.account)
+
     return House(
         context=Context(
-            batcher=Batcher(connect, book, log=log, metrics=metrics.batches),
-            logins=Batcher(connect, enter, log=log, metrics=metrics.logins, lanes=1),
+            batcher=Batcher(connect, book, account_of, log=log, metrics=metrics.batches),
+            logins=Batcher(
+                connect, enter, lambda asked: asked.public_key, log=log, metrics=metrics.logins, lanes=1
+            ),
             database=database,
             turns=Turns(enrolments=ENROLMENTS, reads=READS),
             keyring=keyring,

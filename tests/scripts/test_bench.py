@@ -9,17 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection, text
 
 from scripts import bench
 from scripts.bench import is_right, main, table
-from scripts.bench_ground import Options, lost_and_doubled
+from scripts.bench_ground import Options, breaches_since, lost_and_doubled
 from scripts.bench_scenes import median_ratio
 from scripts.bench_scenes_sockets import raised_limit
 from scripts.bench_server import database_cpu_s
 from scripts.bench_terminals import BenchFailed, percentile
 from tests.conftest import TestDatabase
 from tests.desk import opened_books
-from tests.factories import create_redeem
+from tests.factories import Holder, create_redeem
 
 
 def test_the_last_look_finds_debits_that_are_lost_refused_doubled_or_too_old(
@@ -35,6 +36,39 @@ def test_the_last_look_finds_debits_that_are_lost_refused_doubled_or_too_old(
         assert lost_and_doubled(database_urls.server, since, [new]) == (0, 0)
         assert lost_and_doubled(database_urls.server, since, [new, new]) == (0, 1)
         assert lost_and_doubled(database_urls.server, since, [new, old, not_booked, os.urandom(16)]) == (3, 0)
+
+
+PLANT = text("UPDATE account SET posted = posted + :more WHERE id = :account")
+
+
+def test_the_look_at_a_run_finds_what_is_broken_in_accounts_that_it_touched_and_only_there(
+    database_urls: TestDatabase,
+) -> None:
+    with opened_books(database_urls) as books:
+        touched, idle = books.holder(), books.holder()
+        books.post(*(create_redeem(books.house, each) for each in (touched, idle)))
+        ((since,),) = books.ask("SELECT max(id) FROM transaction")
+        books.post(create_redeem(books.house, touched))
+
+        def look() -> tuple[int, list[str]]:
+            def act(connection: Connection) -> tuple[int, list[str]]:
+                count, found = breaches_since(connection, since)
+                return count, [each.invariant for each in found]
+
+            return books.change(act)
+
+        def add(more: int, holder: Holder) -> None:
+            told = {"more": more, "account": holder.account.id}
+            books.change(lambda connection: connection.execute(PLANT, told))
+
+        assert look() == (1, [])
+        add(1, idle)
+        assert look() == (1, [])
+        add(1, touched)
+        assert look() == (1, ["an account's points are the points that remain in its lots"])
+        add(-1, idle)
+        add(-1, touched)
+        assert look() == (1, [])
 
 
 @pytest.mark.parametrize(

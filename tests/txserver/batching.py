@@ -84,6 +84,7 @@ async def running_batcher(urls: TestDatabase, *, lanes: int = 1) -> AsyncIterato
     batcher: Batcher[Request, Outcome] = Batcher(
         partial(Pipeline.connect, urls.server),
         lambda requests: stages(requests, NOW),
+        lambda request: (request.slot, request.account),
         log=make_log(log),
         metrics=Tally(),
         lanes=lanes,

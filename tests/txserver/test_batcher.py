@@ -90,6 +90,25 @@ async def test_one_account_in_two_batches_at_once_is_right(database_urls: TestDa
     assert set(answers) == {0, 1016}
 
 
+async def test_an_account_is_in_one_batch_at_a_time(
+    postgres: EmbeddedPostgres, database_urls: TestDatabase, books: Books
+) -> None:
+    """Else the second lane would wait for the first one's lock, and take a slow commit for a stranger's."""
+    slow, other = books.holder(points=120 * 4), books.holder()
+    async with running_batcher(database_urls, lanes=2) as bench:
+        with Executioner.of(postgres, database_urls) as watcher:
+            async with trio.open_nursery() as nursery:
+                with held(books, slow):
+                    nursery.start_soon(bench.post_all, spend(books, slow, 1))
+                    await watcher.until_waiting()
+                    nursery.start_soon(bench.post_all, spend(books, slow, 3))
+                    assert await bench.post_all(spend(books, other, 1)) != [None]
+                    assert bench.sizes == [1]
+                    await bench.gathered(3)
+        assert bench.sizes == [1, 1, 3]
+    assert books.posted(slow) == 0
+
+
 async def test_one_posting_at_a_time_is_a_batch_of_one(database_urls: TestDatabase, books: Books) -> None:
     async with running_batcher(database_urls) as bench:
         for request in spend(books, books.holder(), 3):

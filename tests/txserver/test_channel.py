@@ -19,11 +19,12 @@ from txserver.line import Line
 class Throat(Line):
     """The outside world at its worst: takes three bytes of what is sent, and no more until it is opened."""
 
+    closed = False
+
     def __init__(self) -> None:
         self.taken = b""
         self.room = 3
         self.opened = trio.Event()
-        self.closed = False
 
     def read(self) -> bytes | None:
         return b""
@@ -98,6 +99,26 @@ async def test_what_is_not_taken_at_once_follows_in_order() -> None:
         assert scene.channel.unsent == 0
         scene.channel.say(notice(3))
         assert scene.heard() == [notice(number) for number in range(4)]
+
+
+async def test_who_sends_waits_for_its_own_message_only() -> None:
+    async with create_scene() as scene:
+        sent: list[int] = []
+
+        async def send(number: int) -> None:
+            await scene.channel.send(notice(number))
+            sent.append(number)
+
+        async with trio.open_nursery() as nursery:
+            for number in range(3):
+                nursery.start_soon(send, number)
+                await settled()
+            for frames in (1, 2):
+                scene.throat.open(82)
+                await settled()
+                assert sent == [0, 1][:frames], "three bytes of the first had gone before"
+            scene.throat.open(2**20)
+        assert sent == [0, 1, 2]
 
 
 async def test_a_write_that_was_cut_short_is_the_last(autojump_clock: trio.testing.MockClock) -> None:

@@ -11,11 +11,13 @@ import trio
 from sqlalchemy import text
 
 from ledger.database import Database, Scope
+from ledger.embedded import EmbeddedPostgres
 from protocol.messages import Catalogue, Closing, Echo, Logout, LogoutReply, RedeemReply
 from protocol.noise import KeyPair
 from tests.conftest import TestDatabase
 from tests.desk import until_somebody_waits
 from tests.factories import create_price
+from tests.txserver.batching import Executioner
 from tests.txserver.hostile import create_session, flipped, opening, third_frame, undisturbed, until_closed
 from tests.txserver.server_house import PATIENCE_S, OpenHouse, RawTerminal, envelope, open_house, redeem
 
@@ -141,6 +143,25 @@ async def test_messages_keep_a_session_alive(database_urls: TestDatabase) -> Non
         await silent.stream.aclose()
         assert await house.closed(1) == ["idle"]
         assert await house.metric("tessera_sessions") == 1
+
+
+async def test_who_goes_away_during_its_login_leaves_nothing_behind(
+    postgres: EmbeddedPostgres, database_urls: TestDatabase
+) -> None:
+    async with open_house(database_urls) as house:
+        for _ in range(5):
+            stream = await house.connect()
+            third = await third_frame(stream, create_session(house.new_key()))
+            with house.books.database.transaction(Scope.everything()) as connection:
+                connection.exec_driver_sql("SELECT FROM terminal FOR UPDATE")
+                with Executioner.of(postgres, database_urls) as watcher:
+                    await stream.send_all(third)
+                    await watcher.until_waiting()
+                stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                await trio.aclose_forcefully(stream)
+        assert await house.closed(5) == ["connection_lost"] * 5
+        assert house.events("conversation_failed") == []
+        assert await house.metric("tessera_sessions") == 0
 
 
 # ---- a peer that does not read ------------------------------------------------------------------

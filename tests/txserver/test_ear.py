@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from itertools import pairwise
 
+import pytest
 import trio
 
 from txserver.ear import BURST, Ear
@@ -89,6 +90,15 @@ async def test_a_line_that_an_earlier_one_of_the_turn_closed_is_not_called() -> 
                 him.sendall(b"x")
                 await trio.testing.wait_all_tasks_blocked()
             assert len(heard) == 1
+
+
+async def test_a_line_that_is_already_closed_is_not_kept() -> None:
+    async with create_ear() as ear:
+        with create_line() as (line, _):
+            line.close()
+            with pytest.raises(ValueError, match="descriptor"), ear.hearing(line, lambda: None):
+                raise AssertionError("nobody is there")
+        assert ear._lines == {}
 
 
 async def test_many_who_speak_at_once_leave_room_for_others() -> None:
