@@ -16,7 +16,7 @@ from structlog.typing import FilteringBoundLogger
 from txserver.lane import Asked, BatcherMetrics, Lane, Left, Stages, Waiter
 from txserver.pipeline import Pipeline
 
-__all__ = ["Batcher", "NotRecorded"]
+__all__ = ["LANES", "Batcher", "NotRecorded"]
 
 LANES = 2  # batches under way: a third gains nothing, and every one more makes batches smaller
 MAX_BATCH = 256  # postings in one transaction: locks are held for milliseconds, and one more is no cheaper

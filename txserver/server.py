@@ -16,7 +16,7 @@ from ledger import books, logins, merchants
 from ledger.database import Database, Rows, Scope, Stage
 from ledger.keyring import Keyring
 from ledger.postings import Outcome, Request
-from txserver.batcher import Batcher
+from txserver.batcher import LANES, Batcher
 from txserver.context import Context
 from txserver.conversation import converse
 from txserver.ear import Ear
@@ -146,12 +146,15 @@ def _furnish(
 
     registry, keys = Registry(), key_pairs(keyring)
 
+    # Other processes have batches under way too; more of them would only be smaller.
+    lanes = 1 if settings.workers > 1 else LANES
+
     def account_of(request: Request) -> tuple[int, int]:
         return (request.slot, request.account)
 
     return House(
         context=Context(
-            batcher=Batcher(connect, book, account_of, log=log, metrics=metrics.batches),
+            batcher=Batcher(connect, book, account_of, log=log, metrics=metrics.batches, lanes=lanes),
             logins=Batcher(
                 connect, enter, lambda asked: asked.public_key, log=log, metrics=metrics.logins, lanes=1
             ),
