@@ -12,9 +12,10 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, create_engine, make_url, text
+from sqlalchemy import URL, Connection, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import ConnectionPoolEntry
 
 __all__ = [
     "Database", "DatabaseAway", "DatabaseUnfit", "Scope", "Stage", "Statement", "is_empty", "migrate",
@@ -137,9 +138,17 @@ class Database:
             isolation_level="READ COMMITTED",  # the books lock first and read in later statements
             connect_args={"connect_timeout": 5, "options": SESSION},
         )
+        self._closed = False
+        event.listen(self.engine, "checkin", self._returned)
 
     def close(self) -> None:
+        """Close all connections; those that a thread still uses, when it is done."""
+        self._closed = True
         self.engine.dispose()
+
+    def _returned(self, _: object, record: ConnectionPoolEntry) -> None:
+        if self._closed:
+            record.invalidate()
 
     @contextmanager
     def transaction(self, scope: Scope, *, patience_s: int | None = None) -> Iterator[Connection]:

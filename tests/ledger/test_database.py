@@ -179,6 +179,20 @@ def test_empty_until_an_organisation_exists(database_urls: TestDatabase) -> None
     database.close()
 
 
+def test_a_connection_in_use_while_the_database_is_closed_is_closed_after_it(
+    database_urls: TestDatabase,
+) -> None:
+    """As by a thread that nobody waits for any more."""
+    database = Database(database_urls.server)
+    with database.engine.connect() as connection:
+        driver = connection.connection.driver_connection
+        database.close()
+        assert connection.execute(text("SELECT 1")).scalar_one() == 1
+    assert isinstance(driver, psycopg.Connection)
+    assert driver.closed
+    database.close()
+
+
 def dawdle(database: Database) -> None:
     """A statement that takes longer than its transaction has patience."""
     with database.transaction(Scope.everything(), patience_s=1) as connection:
