@@ -8,7 +8,6 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
 from ledger.events import Event, announce
-from ledger.statements import LOCK_DAY
 
 __all__ = [
     "Calendar", "ClockWrong", "DayBusy", "advance", "begins_at", "business_date", "date_at", "hold_date",
@@ -22,7 +21,7 @@ LOCK_WAIT = text("SET LOCAL lock_timeout = '500ms'")
 CLOCK = text("SELECT clock_timestamp()")
 
 OPEN_DAY = text("SELECT date FROM business_day WHERE status = 'open'")
-HOLD_DAY = text(LOCK_DAY.sql)
+HOLD_DAY = text("SELECT date FROM business_day WHERE status = 'open' FOR SHARE")
 CALENDAR = text("SELECT time_zone, cut_off FROM calendar")
 SET_CALENDAR = text("UPDATE calendar SET time_zone = :time_zone, cut_off = :cut_off RETURNING one")
 # A posting keeps the table by a ROW SHARE lock (KEEP_DAY), which this one conflicts with. The row's own locks

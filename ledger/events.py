@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 
 from ledger.database import DatabaseAway, psycopg_url
 
-__all__ = ["CHANNEL", "KINDS", "Event", "announce", "listen"]
+__all__ = ["CHANNEL", "KINDS", "Event", "announce", "listen", "payload"]
 
 KINDS = frozenset({"ended", "catalogue", "day", "key"})
 CHANNEL = "tessera"
@@ -43,11 +43,15 @@ class Event:
 
 def announce(connection: Connection, event: Event) -> None:
     """Tell every listener, when `connection`'s transaction commits. ValueError for an unknown kind."""
+    connection.execute(NOTIFY, {"payload": payload(event)})
+
+
+def payload(event: Event) -> str:
+    """What travels on CHANNEL. ValueError for an unknown kind."""
     if event.kind not in KINDS:
         raise ValueError(f"no event is called {event.kind!r}")
     told = {name: getattr(event, name) for name in ("kind", "terminal", "serial", "reason")}
-    payload = json.dumps({name: value for name, value in told.items() if value is not None})
-    connection.execute(NOTIFY, {"payload": payload})
+    return json.dumps({name: value for name, value in told.items() if value is not None})
 
 
 def listen(

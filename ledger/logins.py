@@ -5,23 +5,23 @@ handshakes. The stages run in either driver (ledger.database, txserver.pipeline)
 """
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from sqlalchemy import Connection
 
 from ledger.database import Rows, Stage, Statement, run_stages
-from ledger.events import CHANNEL
+from ledger.events import CHANNEL, payload
 from ledger.merchants import VERSION
-from ledger.terminals import KEY_DAYS, TerminalSeat, clock_off_s
+from ledger.terminals import KEY_DAYS, SEATED, TerminalSeat, clock_off_s, replaced
 
 __all__ = ["STATEMENTS", "LoggedIn", "Login", "login", "stages"]
 
 # Keys are unique, so each names one terminal; which one that is, is looked at again under the lock.
 LOCK_KNOWN = Statement(
     "lock_known",
-    """SELECT t.id, t.public_key, t.next_public_key, t.status
+    """SELECT t.id, t.public_key, t.next_public_key, t.status, t.serial, t.worker
        FROM (SELECT DISTINCT coalesce((SELECT p.id FROM terminal p WHERE p.public_key = k.key),
                                       (SELECT n.id FROM terminal n WHERE n.next_public_key = k.key)) AS id
              FROM unnest($1::bytea[]) AS k(key)) AS asked
@@ -30,34 +30,28 @@ LOCK_KNOWN = Statement(
 )
 READ_CATALOGUE_VERSION = Statement("read_catalogue_version", f"SELECT coalesce(({VERSION.text}), 0)")
 # A next key becomes the present one by its first login. `times`: so often has the terminal logged in here.
-# Another worker that had its session hears that this is over, when it is committed.
 SEAT_KNOWN = Statement(
     "seat_known",
-    f"""WITH asked AS (
-           SELECT * FROM unnest($1::int8[], $2::bytea[], $3::int8[], $4::text[], $5::text[], $6::int8[])
-               AS a(id, key, times, worker, software, clock_off_s)
-       ), known AS (SELECT id, worker FROM terminal WHERE id = ANY($1)
-       ), sat AS (
+    """WITH sat AS (
            UPDATE terminal t
            SET serial = t.serial + a.times, worker = nullif(a.worker, ''), software = a.software,
                last_login_at = $7::timestamptz, clock_off_s = a.clock_off_s, public_key = a.key,
                next_public_key = CASE WHEN t.next_public_key = a.key THEN NULL ELSE t.next_public_key END,
                key_since = CASE WHEN t.next_public_key = a.key THEN $7 ELSE t.key_since END,
                key_change_asked = t.key_change_asked AND t.next_public_key IS DISTINCT FROM a.key
-           FROM asked a JOIN known USING (id) WHERE t.id = a.id
-           RETURNING t.*, known.worker AS worker_before, a.worker AS worker_now
-       )
-       SELECT t.id, t.status, t.tenant_id, t.store_id, m.name, s.name, t.serial, t.last_batch,
-              t.key_change_asked OR coalesce(t.key_since < $8::timestamptz, false),
-              CASE WHEN t.worker_before <> t.worker_now THEN
-                  (SELECT count(*) FROM pg_notify('{CHANNEL}', format('{{"kind": "ended", "terminal": %s, '
-                                                  '"serial": %s, "reason": "replaced"}}', t.id, t.serial)))
-              END
-       FROM sat t JOIN organisation s ON s.id = t.store_id JOIN organisation m ON m.id = t.tenant_id""",
+           FROM unnest($1::int8[], $2::bytea[], $3::int8[], $4::text[], $5::text[], $6::int8[])
+               AS a(id, key, times, worker, software, clock_off_s)
+           WHERE t.id = a.id RETURNING t.*
+       ) """
+    + SEATED.format(key_since_least="$8::timestamptz"),
     ("int8[]", "bytea[]", "int8[]", "text[]", "text[]", "int8[]", "timestamptz", "timestamptz"),
 )
+# As ledger.events.announce, for many.
+TELL = Statement(
+    "tell", f"SELECT count(pg_notify('{CHANNEL}', t)) FROM unnest($1::text[]) AS k(t)", ("text[]",)
+)
 
-STATEMENTS = (LOCK_KNOWN, READ_CATALOGUE_VERSION, SEAT_KNOWN)
+STATEMENTS = (LOCK_KNOWN, READ_CATALOGUE_VERSION, SEAT_KNOWN, TELL)
 
 
 @dataclass(slots=True)
@@ -111,10 +105,15 @@ def stages(
     keys = sorted({each.public_key for each in logins})
     known, version = yield Stage([(LOCK_KNOWN, (keys,)), (READ_CATALOGUE_VERSION, ())])
     entering = _let_in(logins, known)
-    calls = [(SEAT_KNOWN, _columns(entering, logins, now, key_days))] if entering else []
+    calls: list[tuple[Statement, tuple[Any, ...]]] = []
+    if entering:
+        calls.append((SEAT_KNOWN, _columns(entering, logins, now, key_days)))
+    told = _told(entering, logins)
+    if told:
+        calls.append((TELL, (told,)))
     found = yield Stage(calls, final=True)
     answers = [LoggedIn(None, version[0][0]) for _ in logins]
-    for *row, _ in found[0] if calls else []:
+    for row in found[0] if entering else []:
         seat = TerminalSeat(*row)
         for later, place in enumerate(reversed(entering[seat.id].places)):
             answers[place] = LoggedIn(replace(seat, serial=seat.serial - later), version[0][0])
@@ -123,18 +122,23 @@ def stages(
 
 @dataclass(slots=True)
 class _Entering:
-    """A terminal that is let in: its keys as they are by now, and which of the logins are its own."""
+    """A terminal that is let in: its keys as they are by now, and which of the logins are its own.
+
+    `serial` and `worker` are those of its session before.
+    """
 
     present: bytes | None
     coming: bytes | None
-    places: list[int]
+    serial: int
+    worker: str | None
+    places: list[int] = field(default_factory=list)
 
 
 def _let_in(logins: Sequence[Login], known: Rows) -> dict[int, _Entering]:
     """Who is let in, by terminal. While the locks were waited for, some may have stopped waiting."""
     terminals = {
-        number: _Entering(present, coming, [])
-        for number, present, coming, status in known
+        number: _Entering(present, coming, serial, worker)
+        for number, present, coming, status, serial, worker in known
         if status == "active"
     }
     by_key = {key: each for each in terminals.values() for key in (each.present, each.coming) if key}
@@ -164,3 +168,12 @@ def _columns(
         now,
         now - timedelta(days=key_days),
     )
+
+
+def _told(entering: dict[int, _Entering], logins: Sequence[Login]) -> list[str]:
+    """What other workers hear, whose sessions are over by these logins."""
+    events = [
+        replaced(number, each.serial + len(each.places), each.worker, logins[each.places[-1]].worker)
+        for number, each in entering.items()
+    ]
+    return [payload(event) for event in events if event is not None]

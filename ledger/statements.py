@@ -12,7 +12,7 @@ from ledger.database import Statement
 __all__ = [
     "CARD_COLUMNS", "ENTRY_COLUMNS", "HOLD_COLUMNS", "HOLD_LOT_COLUMNS", "INSERT_ENTRIES",
     "INSERT_HOLDS", "INSERT_HOLD_LOTS", "INSERT_LOTS", "INSERT_MISUSES", "INSERT_TRANSACTIONS",
-    "KEEP_DAY", "LOCK_ACCOUNTS", "LOCK_DAY", "LOCK_TERMINALS", "LOT_COLUMNS", "MISUSE_COLUMNS", "PREPARED",
+    "KEEP_DAY", "LOCK_ACCOUNTS", "LOCK_TERMINALS", "LOT_COLUMNS", "MISUSE_COLUMNS", "PREPARED",
     "READ_CARDS", "READ_DAY", "READ_ENTRIES", "READ_GRACE", "READ_HOLDS", "READ_LOTS", "READ_TERMINALS",
     "READ_TRANSACTIONS", "STATEMENTS", "TERMINAL_LOCK", "TRANSACTION_COLUMNS", "UPDATE_ACCOUNTS",
     "UPDATE_CARDS", "UPDATE_LOTS",
@@ -83,8 +83,6 @@ TERMINAL_LOCK = 0x7E55 << 48  # plus the terminal's number; the labels of adviso
 # A posting keeps the day open that it reads afterwards, for closing it wants the table alone. A lock of the
 # row would do the same, but be written: by all batches that overlap, to one and the same row.
 KEEP_DAY = Statement("keep_day", "LOCK TABLE business_day IN ROW SHARE MODE")
-# The same in one, for those who do not post by the thousand.
-LOCK_DAY = Statement("lock_day", "SELECT date FROM business_day WHERE status = 'open' FOR SHARE")
 # In the order of the array: two batches that wait behind two closings must not wait for each other.
 LOCK_TERMINALS = Statement(
     "lock_terminals",

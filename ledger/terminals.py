@@ -7,16 +7,15 @@ over, in whichever process: an event says so at once, and `outdated` to who miss
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import Connection, text
 
 from ledger.events import Event, announce
 
 __all__ = [
-    "KEY_DAYS", "Invitation", "TerminalSeat", "ask_key_change", "change_key", "clock_off_s", "count_named",
-    "create_enrolment", "create_terminal", "enrol", "invitation", "is_active", "key_changes_asked",
-    "outdated", "refused_invitation", "revoke",
+    "KEY_DAYS", "SEATED", "Invitation", "TerminalSeat", "ask_key_change", "change_key", "clock_off_s",
+    "count_named", "create_enrolment", "create_terminal", "enrol", "invitation", "is_active",
+    "key_changes_asked", "outdated", "refused_invitation", "replaced", "revoke",
 ]  # fmt: skip
 
 INSERT = text(
@@ -49,13 +48,16 @@ LOCK_INVITED = text(
     "SELECT FROM terminal WHERE id = (SELECT terminal_id FROM enrolment WHERE id = :id) FOR UPDATE"
 )
 ENROLMENT = text(
-    """SELECT e.terminal_id, e.expires_at, e.used_at, t.public_key, t.status
+    """SELECT e.terminal_id, e.expires_at, e.used_at, t.public_key, t.status, t.worker
        FROM enrolment e JOIN terminal t ON t.id = e.terminal_id WHERE e.id = :id"""
 )
 USE_ENROLMENT = text("UPDATE enrolment SET used_at = :now WHERE id = :id AND used_at IS NULL")
+# Of terminals that have just been updated, as `sat`: the fields of a TerminalSeat.
+SEATED = """SELECT t.id, t.status, t.tenant_id, t.store_id, m.name, s.name, t.serial, t.last_batch,
+                   t.key_change_asked OR coalesce(t.key_since < {key_since_least}, false)
+            FROM sat t JOIN organisation s ON s.id = t.store_id JOIN organisation m ON m.id = t.tenant_id"""
 ENROL = text(
-    """WITH known AS (SELECT id, worker FROM terminal WHERE id = :terminal),
-       sat AS (
+    """WITH sat AS (
            UPDATE terminal t
            SET serial = t.serial + 1, worker = nullif(:worker, ''), software = :software,
                last_login_at = :now, clock_off_s = :clock_off_s, status = 'active', model = :model,
@@ -63,12 +65,9 @@ ENROL = text(
                key_since = CASE WHEN t.public_key IS DISTINCT FROM :key THEN :now ELSE t.key_since END,
                next_public_key = CASE WHEN t.public_key = :key THEN t.next_public_key END,
                key_change_asked = t.key_change_asked AND t.public_key IS NOT DISTINCT FROM :key
-           FROM known WHERE t.id = known.id
-           RETURNING t.*, known.worker AS worker_before
-       )
-       SELECT t.id, t.status, t.tenant_id, t.store_id, m.name, s.name, t.serial, t.last_batch,
-              t.key_change_asked OR coalesce(t.key_since < :key_since_least, false), t.worker_before
-       FROM sat t JOIN organisation s ON s.id = t.store_id JOIN organisation m ON m.id = t.tenant_id"""
+           WHERE t.id = :terminal RETURNING t.*
+       ) """
+    + SEATED.format(key_since_least=":key_since_least")
 )
 REVOKE = text(
     """UPDATE terminal SET status = 'revoked', serial = serial + 1
@@ -205,7 +204,7 @@ def enrol(
     row = connection.execute(ENROLMENT, {"id": enrolment_id}).one_or_none()
     if row is None:
         return None
-    terminal, expires_at, used_at, known_key, status = row
+    terminal, expires_at, used_at, known_key, status, worker_before = row
     again = used_at is not None and known_key == public_key and status == "active"
     fresh = used_at is None and now < expires_at and status != "revoked"
     if not (again or fresh):
@@ -216,7 +215,11 @@ def enrol(
     told = {"key": public_key, "model": model, "software": software, "now": now, "worker": worker}
     told |= {"terminal": terminal, "clock_off_s": clock_off_s(terminal_at, now)}
     told |= {"key_since_least": now - timedelta(days=KEY_DAYS)}
-    return _seated(connection, connection.execute(ENROL, told).one(), worker)
+    seat = TerminalSeat(*connection.execute(ENROL, told).one())
+    event = replaced(seat.id, seat.serial, worker_before, worker)
+    if event is not None:
+        announce(connection, event)
+    return seat
 
 
 def revoke(connection: Connection, terminal: int) -> bool:
@@ -267,13 +270,11 @@ def outdated(connection: Connection, serials: Mapping[int, int]) -> dict[int, st
     return {row.id: row.reason for row in connection.execute(OUTDATED, asked)}
 
 
-def _seated(connection: Connection, row: Any, worker: str) -> TerminalSeat:
-    *seat, worker_before = row
-    seated = TerminalSeat(*seat)
-    if worker_before is not None and worker_before != worker:
-        event = Event("ended", terminal=seated.id, serial=seated.serial, reason="replaced")
-        announce(connection, event)
-    return seated
+def replaced(terminal: int, serial: int, before: str | None, worker: str) -> Event | None:
+    """What the others hear when `worker` has a terminal's newest session; None when it had the one before."""
+    if before is None or before == worker:
+        return None
+    return Event("ended", terminal=terminal, serial=serial, reason="replaced")
 
 
 def clock_off_s(terminal_at: datetime | None, now: datetime) -> int | None:

@@ -113,10 +113,6 @@ class Round:
     def database_us(self) -> float:
         return self.database_cpu_s / self.answers.debits * 1e6
 
-    @property
-    def load_us(self) -> float:
-        return self.answers.cpu_s / self.answers.debits * 1e6
-
 
 @dataclass(frozen=True)
 class Source:

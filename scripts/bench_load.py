@@ -17,13 +17,11 @@ one. Otherwise the loop is the one here: it does the same, for more of the proce
 
 import json
 import os
-import resource
 import struct
 import sys
 import time
 from collections import deque
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypedDict
 
@@ -36,6 +34,7 @@ from protocol.messages import Redeem
 from protocol.noise import KeyPair
 from protocol.session import TerminalSession
 from scripts.bare_terminal import BareTerminal, Transport, envelope, new_session
+from txserver.line import allow_many_sockets
 
 __all__ = ["HEAD", "OTHER", "RECORD", "Plan", "main", "packed_plan", "packed_result"]
 
@@ -282,9 +281,7 @@ async def _log_in_and_serve(plan: Plan, sessions: list[TerminalSession]) -> list
 
 
 def main() -> None:
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(ValueError, OSError):  # systems where "unlimited" is more than the kernel gives
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    allow_many_sockets()
     plan: Plan = json.loads(sys.stdin.readline())
     sessions = [_session(plan, key) for key in plan["keys"]]
     print("standing", flush=True)

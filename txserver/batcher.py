@@ -6,14 +6,15 @@ one batch at a time: while one batch is being committed the other is decided. A 
 is carried to its end whatever becomes of the socket it came from.
 """
 
-from collections import deque
+import math
 from collections.abc import Awaitable, Callable, Hashable
-from typing import Generic, TypeVar
+from contextlib import closing
+from typing import Generic
 
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from txserver.lane import Asked, BatcherMetrics, Lane, Left, Stages, Waiter
+from txserver.lane import BatcherMetrics, Lane, Left, Outcome_, Request_, Stages, Waiter
 from txserver.pipeline import Pipeline
 
 __all__ = ["LANES", "Batcher", "NotRecorded"]
@@ -25,10 +26,6 @@ MAX_WAITING = 8_192  # postings that wait: some seconds of work; beyond that "re
 
 class NotRecorded(Exception):
     """The posting was not recorded, or nobody knows: the terminal repeats it under the same txid."""
-
-
-Request_ = TypeVar("Request_", bound=Asked)
-Outcome_ = TypeVar("Outcome_")
 
 
 class Batcher(Generic[Request_, Outcome_]):
@@ -56,9 +53,6 @@ class Batcher(Generic[Request_, Outcome_]):
         self._waiting: list[Waiter[Request_, Outcome_]] = []
         self._idle = trio.lowlevel.ParkingLot()  # lanes without work
         self._called = False  # one of them is on its way
-        self._done: deque[list[Waiter[Request_, Outcome_]]] = deque()  # batches that nobody has been told of
-        self._news = trio.lowlevel.ParkingLot()
-        self._working = 0
         self._stopping = False
 
     def put(self, request: Request_, done: Callable[[Outcome_ | None], None]) -> None:
@@ -97,18 +91,23 @@ class Batcher(Generic[Request_, Outcome_]):
         """Commit batches until `stop`, or until cancelled: what was taken is carried to its end first."""
         try:
             async with trio.open_nursery() as nursery:
-                self._working = len(self._lanes)
-                nursery.start_soon(self._tell_all)
-                for lane in self._lanes:
-                    nursery.start_soon(self._run_lane, lane)
+                committed, to_tell = trio.open_memory_channel[list[Waiter[Request_, Outcome_]]](math.inf)
+                nursery.start_soon(self._tell_all, to_tell)
+                with committed:
+                    for lane in self._lanes:
+                        nursery.start_soon(self._run_lane, lane, committed.clone())
         finally:
             self._stopping = True
             waiting, self._waiting = self._waiting, []
             for waiter in waiting:  # put while the lanes were ending
                 waiter.tell(self._log)
 
-    async def _run_lane(self, lane: Lane[Request_, Outcome_]) -> None:
-        try:
+    async def _run_lane(
+        self,
+        lane: Lane[Request_, Outcome_],
+        committed: trio.MemorySendChannel[list[Waiter[Request_, Outcome_]]],
+    ) -> None:
+        with closing(lane), committed:
             while True:
                 self._called = False
                 keys, batch = self._take()
@@ -122,12 +121,7 @@ class Batcher(Generic[Request_, Outcome_]):
                         await lane.commit(batch)
                 finally:
                     self._under_way -= keys
-                    self._done.append(batch)
-                    self._news.unpark()
-        finally:
-            lane.close()
-            self._working -= 1
-            self._news.unpark()
+                    committed.send_nowait(batch)
 
     def _take(self) -> tuple[set[Hashable], list[Waiter[Request_, Outcome_]]]:
         """The next batch with its keys, in the order of coming; empty when all that waits has to wait."""
@@ -145,13 +139,9 @@ class Batcher(Generic[Request_, Outcome_]):
         self._under_way |= keys
         return keys, batch
 
-    async def _tell_all(self) -> None:
+    async def _tell_all(self, committed: trio.MemoryReceiveChannel[list[Waiter[Request_, Outcome_]]]) -> None:
         """Tell of each batch in a turn of its own: its lane has the next one under way by then."""
-        with trio.CancelScope(shield=True):  # what is committed is told, to the last
-            while self._working or self._done:
-                if not self._done:
-                    await self._news.park()
-                    continue
-                for waiter in self._done.popleft():
+        with trio.CancelScope(shield=True):  # what is committed is told, until the last lane has ended
+            async for batch in committed:
+                for waiter in batch:
                     waiter.tell(self._log)
-                await trio.lowlevel.checkpoint()

@@ -6,11 +6,9 @@ The one place of this package that reads the process's environment, clock and ra
 import argparse
 import gc
 import os
-import resource
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 
@@ -18,6 +16,7 @@ import trio
 
 from ledger.database import DatabaseAway, DatabaseUnfit
 from ledger.keyring import Keyring, KeyringError
+from txserver.line import allow_many_sockets
 from txserver.listener import PortTaken
 from txserver.logs import make_log
 from txserver.server import serve
@@ -73,7 +72,7 @@ def _serve(environment: Mapping[str, str]) -> int:
         keyring = reload()
         worker = int(environment[WORKER]) if WORKER in environment else None
         log = make_log() if worker is None else make_log(worker=worker)
-        _allow_many_sockets()
+        allow_many_sockets()
         if settings.workers > 1 and worker is None:
             return trio.run(supervise, with_free_port(settings), environment, log)
 
@@ -100,10 +99,3 @@ def _calm_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 100)
-
-
-def _allow_many_sockets() -> None:
-    """As many descriptors as the system lets us have: one per terminal."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(ValueError, OSError):  # systems where "unlimited" is more than the kernel gives
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -55,9 +55,10 @@ async def _converse(
             admitted = await greet(channel.session, await channel.greeted(house.turnstile), house)
             if admitted is not None:
                 await channel.send(admitted.reply)
-        if admitted is None or greeting.cancelled_caught:
-            # Who is not known is closed without a word.
-            return "handshake_timeout" if greeting.cancelled_caught else "unknown_key"
+        if greeting.cancelled_caught:
+            return "handshake_timeout"
+        if admitted is None:
+            return "unknown_key"  # closed without a word
         if channel.line.closed:
             return channel.lost  # while it logged in: nobody is there to be seated
         authenticated()

@@ -20,7 +20,7 @@ __all__ = ["House"]
 class House:
     """`keys` are the server's by id; they change in place when they are rotated.
 
-    `worker` names this process, for as long as it lives. After `key_days` a terminal's key is old.
+    `worker` names this process, for as long as it lives.
     """
 
     context: Context
@@ -36,4 +36,3 @@ class House:
     handshake_s: float
     idle_s: int
     write_s: float
-    key_days: int

@@ -10,7 +10,7 @@ from ledger.database import Rows, Stage
 from ledger.statements import LOCK_ACCOUNTS
 from txserver.pipeline import DatabaseGone, Pipeline, StatementFailed
 
-__all__ = ["Asked", "BatcherMetrics", "Lane", "Left", "Stages", "Waiter"]
+__all__ = ["Asked", "BatcherMetrics", "Lane", "Left", "Outcome_", "Request_", "Stages", "Waiter"]
 
 SINGLE_SECONDS = 5  # for posting a failed batch one by one: beyond that the rest is told to repeat
 RECONNECT_SECONDS = 0.5  # between attempts; meanwhile every posting is told at once that it was not recorded

@@ -4,14 +4,16 @@ Straight on the socket, for trio's streams look before and after every step, and
 was a fifth of a debit's cost. A task waits here only for bytes that are not there yet.
 """
 
+import resource
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
 import trio
 
-__all__ = ["Line"]
+__all__ = ["Line", "allow_many_sockets"]
 
 READ_BYTES = 16_384  # four of the largest frames: one system call takes what a busy terminal sent
 
@@ -94,3 +96,10 @@ class Line:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def allow_many_sockets() -> None:
+    """As many descriptors as the system lets this process have: one per terminal."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # systems where "unlimited" is more than the kernel gives
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -138,7 +138,7 @@ class Pipeline:
             self._connection.consume_input()  # the end behind it
         except OperationalError:
             return False
-        return self._connection.status == pq.ConnStatus.OK
+        return bool(self._connection.status == _STANDS)
 
     async def run(self, stages: Generator[Stage, list[Rows], Result]) -> Result:
         """Run a batch to its commit and return what the generator returns.

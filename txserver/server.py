@@ -177,7 +177,6 @@ def _furnish(
         handshake_s=settings.handshake_s,
         idle_s=settings.idle_s,
         write_s=settings.write_s,
-        key_days=settings.key_days,
     )
 
 

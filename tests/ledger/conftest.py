@@ -7,6 +7,14 @@ from sqlalchemy import Connection
 
 from ledger.database import Database, Scope
 from tests.conftest import TestDatabase
+from tests.desk import Books, opened_books
+
+
+@pytest.fixture
+def books(database_urls: TestDatabase) -> Iterator[Books]:
+    """A furnished house with an open day; the books must be right at the end."""
+    with opened_books(database_urls) as opened:
+        yield opened
 
 
 @pytest.fixture

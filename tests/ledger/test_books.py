@@ -1,7 +1,6 @@
 """The books on a real PostgreSQL: what is written, what is refused, what is never doubled."""
 
 import dataclasses
-from collections.abc import Iterator
 from datetime import date, timedelta
 from functools import partial
 from typing import Any
@@ -37,7 +36,7 @@ from ledger.statements import (
     TRANSACTION_COLUMNS,
 )
 from tests.conftest import TestDatabase
-from tests.desk import Books, opened_books
+from tests.desk import Books
 from tests.factories import (
     NOW,
     TODAY,
@@ -50,12 +49,6 @@ from tests.factories import (
     create_status,
     grant_points,
 )
-
-
-@pytest.fixture
-def books(database_urls: TestDatabase) -> Iterator[Books]:
-    with opened_books(database_urls) as opened:
-        yield opened
 
 
 def test_a_debit_moves_points_once_however_often_it_comes(books: Books) -> None:

@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Any
 
 import psycopg
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import fields, replace
@@ -18,7 +17,7 @@ from ledger.database import Scope, _run_stage
 from ledger.postings import Outcome, Request
 from ledger.statements import PREPARED
 from tests.conftest import TestDatabase
-from tests.desk import Books, opened_books
+from tests.desk import Books
 from tests.factories import (
     NOW,
     PIN,
@@ -38,13 +37,6 @@ from tests.factories import (
     create_status,
     grant_points,
 )
-
-
-@pytest.fixture
-def books(database_urls: TestDatabase) -> Iterator[Books]:
-    with opened_books(database_urls) as opened:
-        yield opened
-
 
 # ---- batches ------------------------------------------------------------------------------------
 

@@ -1,25 +1,15 @@
 """Postings at the same time, on real locks."""
 
 import threading
-from collections.abc import Iterator
 
 import psycopg
-import pytest
 
 from ledger.postings import Code, Outcome, Request
-from tests.conftest import TestDatabase
-from tests.desk import Books, opened_books
+from tests.desk import Books
 from tests.factories import (
     create_redeem,
     create_reversal,
 )
-
-
-@pytest.fixture
-def books(database_urls: TestDatabase) -> Iterator[Books]:
-    with opened_books(database_urls) as opened:
-        yield opened
-
 
 # ---- at the same time ---------------------------------------------------------------------------
 

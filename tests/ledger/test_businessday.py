@@ -1,7 +1,6 @@
 """The business date: one open day, which never goes back, waits for postings, and turns by a calendar."""
 
 import threading
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from time import monotonic
 from typing import Any
@@ -23,12 +22,6 @@ from tests.desk import PATIENCE_S, Books, opened_books, until_somebody_waits
 from tests.factories import NOW, TODAY, create_redeem
 
 TOMORROW = TODAY + timedelta(days=1)
-
-
-@pytest.fixture
-def books(database_urls: TestDatabase) -> Iterator[Books]:
-    with opened_books(database_urls) as opened:
-        yield opened
 
 
 def test_a_day_opens_once_and_never_goes_back(books: Books) -> None:

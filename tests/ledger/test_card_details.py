@@ -1,6 +1,5 @@
 """What a page shows of one card."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -9,15 +8,8 @@ from ledger import businessday, cards, limits
 from ledger.card_details import CardDetails, card_history, find_card
 from ledger.database import Scope
 from ledger.limits import Limits, Terms
-from tests.conftest import TestDatabase
-from tests.desk import Books, opened_books
+from tests.desk import Books
 from tests.factories import NOW, TODAY, create_redeem, proof
-
-
-@pytest.fixture
-def books(database_urls: TestDatabase) -> Iterator[Books]:
-    with opened_books(database_urls) as opened:
-        yield opened
 
 
 def find(books: Books, number: str) -> CardDetails | None:

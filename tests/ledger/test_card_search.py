@@ -1,6 +1,5 @@
 """Cards are found by what people know of their member."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -10,15 +9,8 @@ from ledger import cards
 from ledger.card_search import FoundCard, issuer, search_cards
 from ledger.database import Scope
 from ledger.members import create_member
-from tests.conftest import TestDatabase
-from tests.desk import Books, opened_books
+from tests.desk import Books
 from tests.factories import NOW, TODAY, create_holder, create_house
-
-
-@pytest.fixture
-def books(database_urls: TestDatabase) -> Iterator[Books]:
-    with opened_books(database_urls) as opened:
-        yield opened
 
 
 def create_named(books: Books, code: str, name: str, **fields: object) -> cards.Card:

@@ -2,7 +2,7 @@
 
 import itertools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -20,8 +20,7 @@ from ledger.cards import CardMove
 from ledger.database import Scope
 from ledger.postings import Code
 from ledger.staff import create_staff
-from tests.conftest import TestDatabase
-from tests.desk import Books, opened_books, until_somebody_waits
+from tests.desk import Books, until_somebody_waits
 from tests.factories import (
     NOW,
     TODAY,
@@ -35,12 +34,6 @@ from tests.factories import (
 
 LATER = NOW + timedelta(hours=1)
 CODE = "204060"
-
-
-@pytest.fixture
-def books(database_urls: TestDatabase) -> Iterator[Books]:
-    with opened_books(database_urls) as opened:
-        yield opened
 
 
 def change(books: Books, function: Callable[..., Any], *arguments: Any, **fields: Any) -> Any:

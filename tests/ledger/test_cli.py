@@ -1,6 +1,5 @@
 """`python -m ledger`: what an operator runs by hand."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
@@ -82,12 +81,6 @@ def test_an_address_of_no_sense_is_one_sentence_without_the_password(
 
 
 # ---- what an operator does with the books -------------------------------------------------------
-
-
-@pytest.fixture
-def books(database_urls: TestDatabase) -> Iterator[Books]:
-    with opened_books(database_urls) as opened:
-        yield opened
 
 
 def run(urls: TestDatabase, *arguments: str, now: datetime = NOW) -> int:

@@ -1,26 +1,17 @@
 """Invitations of a terminal's device."""
 
 import os
-from collections.abc import Iterator
 from datetime import timedelta
 
-import pytest
 from sqlalchemy import Connection
 
 from ledger import terminals
 from ledger.database import Scope
 from ledger.enrolments import invite, open_until
-from tests.conftest import TestDatabase
-from tests.desk import Books, interleaved, opened_books
+from tests.desk import Books, interleaved
 from tests.factories import NOW
 
 UNTIL = NOW + timedelta(days=7)
-
-
-@pytest.fixture
-def books(database_urls: TestDatabase) -> Iterator[Books]:
-    with opened_books(database_urls) as opened:
-        yield opened
 
 
 def create_place(books: Books) -> int:

@@ -1,6 +1,6 @@
 """Limits: a card's own, else its product's, else its enterprise's, from the next message on."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -13,15 +13,8 @@ from ledger.cards import NoSuchProduct
 from ledger.database import Scope
 from ledger.limits import Limits, Product, Terms
 from ledger.postings import Code
-from tests.conftest import TestDatabase
-from tests.desk import Books, opened_books
+from tests.desk import Books
 from tests.factories import NOW, Holder, create_house, create_redeem
-
-
-@pytest.fixture
-def books(database_urls: TestDatabase) -> Iterator[Books]:
-    with opened_books(database_urls) as opened:
-        yield opened
 
 
 def change(books: Books, function: Callable[..., Any], *arguments: Any, **fields: Any) -> Any:

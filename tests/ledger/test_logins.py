@@ -1,10 +1,8 @@
 """Many terminals that log in together get what they would get one after the other."""
 
 import os
-from collections.abc import Iterator
 from datetime import timedelta
 
-import pytest
 from sqlalchemy import text
 
 from ledger import logins, terminals
@@ -12,22 +10,9 @@ from ledger.database import Database, Scope, run_stages
 from ledger.logins import LoggedIn, Login
 from ledger.merchants import catalogue_version
 from tests.conftest import TestDatabase
-from tests.desk import Books, opened_books
+from tests.desk import Books
 from tests.factories import NOW, create_active_terminal, create_price
 from tests.ledger.devices import eavesdropping, heard, told
-
-
-@pytest.fixture
-def books(database_urls: TestDatabase) -> Iterator[Books]:
-    with opened_books(database_urls) as opened:
-        yield opened
-
-
-@pytest.fixture
-def server(database_urls: TestDatabase) -> Iterator[Database]:
-    database = Database(database_urls.server)
-    yield database
-    database.close()
 
 
 def enter(database: Database, *asked: Login) -> list[LoggedIn]:
@@ -128,7 +113,7 @@ def test_one_round_trip_to_lock_and_one_to_write(books: Books) -> None:
     described = logins.stages(asked, NOW, 365)
     stage = next(described)
     assert not stage.final
-    known = [(number, key, None, "active") for number, key in enumerate(keys, 1)]
+    known = [(number, key, None, "active", 0, None) for number, key in enumerate(keys, 1)]
     final = described.send([known, [(7,)]])
     assert final.final
     ((_, columns),) = final.calls

@@ -1,20 +1,11 @@
 """Members and grants: one, many, and a list that is repeated."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from ledger import members
 from ledger.database import Scope
-from tests.conftest import TestDatabase
-from tests.desk import Books, opened_books
+from tests.desk import Books
 from tests.factories import NOW, create_holder, new_txid
-
-
-@pytest.fixture
-def books(database_urls: TestDatabase) -> Iterator[Books]:
-    with opened_books(database_urls) as opened:
-        yield opened
 
 
 def test_an_account_gets_a_slot_for_ever(books: Books) -> None:

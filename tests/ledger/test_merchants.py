@@ -1,7 +1,6 @@
 """Services and prices: dated, without overlap, sellable at once."""
 
 import threading
-from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Any
 
@@ -15,16 +14,10 @@ from ledger.database import Scope, psycopg_url
 from ledger.merchants import Offer, PriceRefused
 from ledger.postings import Code
 from tests.conftest import TestDatabase
-from tests.desk import Books, interleaved, opened_books, until_somebody_waits
+from tests.desk import Books, interleaved, until_somebody_waits
 from tests.factories import NOW, TODAY, create_price, create_redeem
 
 TOMORROW = TODAY + timedelta(days=1)
-
-
-@pytest.fixture
-def books(database_urls: TestDatabase) -> Iterator[Books]:
-    with opened_books(database_urls) as opened:
-        yield opened
 
 
 def agree(books: Books, code: str, **fields: Any) -> int:

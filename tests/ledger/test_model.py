@@ -1,6 +1,5 @@
 """What the database itself guards: rights, constraints, isolation of tenants."""
 
-from collections.abc import Iterator
 from datetime import time
 
 import psycopg
@@ -12,7 +11,7 @@ from sqlalchemy.exc import NoResultFound, ProgrammingError
 from ledger.businessday import Calendar, read_calendar, set_calendar
 from ledger.database import Scope
 from tests.conftest import TestDatabase
-from tests.desk import Books, opened_books
+from tests.desk import Books
 from tests.factories import (
     House,
     create_hold,
@@ -22,13 +21,6 @@ from tests.factories import (
     create_reversal,
     grant_points,
 )
-
-
-@pytest.fixture
-def books(database_urls: TestDatabase) -> Iterator[Books]:
-    with opened_books(database_urls) as opened:
-        yield opened
-
 
 # ---- what the database itself guards ------------------------------------------------------------
 

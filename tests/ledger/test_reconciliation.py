@@ -17,7 +17,7 @@ from ledger.database import Database, Scope
 from ledger.postings import Code
 from ledger.reconciliation import BatchTotal, Reconciled, reconcile
 from tests.conftest import TestDatabase
-from tests.desk import Books, opened_books, until_somebody_waits
+from tests.desk import Books, until_somebody_waits
 from tests.factories import (
     NOW,
     TODAY,
@@ -34,12 +34,6 @@ from tests.factories import (
 )
 
 BATCH = 7
-
-
-@pytest.fixture
-def books(database_urls: TestDatabase) -> Iterator[Books]:
-    with opened_books(database_urls) as opened:
-        yield opened
 
 
 @pytest.fixture

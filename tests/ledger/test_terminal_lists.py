@@ -22,14 +22,8 @@ from ledger.terminal_lists import (
     stores,
 )
 from tests.conftest import TestDatabase
-from tests.desk import Books, opened_books
+from tests.desk import Books
 from tests.factories import NOW, TODAY, create_house, create_redeem, new_txid
-
-
-@pytest.fixture
-def books(database_urls: TestDatabase) -> Iterator[Books]:
-    with opened_books(database_urls) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -1,13 +1,13 @@
 """One task hears all lines: who speaks is called, who has gone is not, and nobody is starved."""
 
-import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
 from itertools import pairwise
 
 import pytest
 import trio
 
+from tests.txserver.lines import create_line
 from txserver.ear import BURST, Ear
 from txserver.line import Line
 
@@ -19,13 +19,6 @@ async def create_ear() -> AsyncIterator[Ear]:
         nursery.start_soon(ear.run)
         yield ear
         nursery.cancel_scope.cancel()
-
-
-@contextmanager
-def create_line() -> Iterator[tuple[Line, socket.socket]]:
-    ours, theirs = socket.socketpair()
-    with theirs, Line(ours) as line:
-        yield line, theirs
 
 
 async def test_who_speaks_is_heard_and_nobody_else() -> None:

@@ -1,21 +1,12 @@
 """A terminal's socket: what is there is read, what fits is taken, and an end is an end."""
 
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 import trio
 
+from tests.txserver.lines import create_line
 from txserver.line import READ_BYTES, Line
-
-
-@contextmanager
-def create_line() -> Iterator[tuple[Line, socket.socket]]:
-    """A line, and the peer's end of it."""
-    ours, theirs = socket.socketpair()
-    with theirs, Line(ours) as line:
-        yield line, theirs
 
 
 async def test_what_the_peer_sends_is_received_when_it_comes() -> None:
