@@ -10,24 +10,13 @@ from flask import Flask, abort, current_app, request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
+from ledger.permissions import ALL
 from ledger.staff import StaffProfile
 
-__all__ = ["PERMISSIONS", "PUBLIC", "ROOMS", "SIGNED_IN", "Person", "guard", "permission_of", "requires"]
+__all__ = ["PUBLIC", "SIGNED_IN", "Person", "guard", "permission_of", "requires"]
 
 PUBLIC = "public"
 SIGNED_IN = "signed_in"
-PERMISSIONS = frozenset({
-    "transactions.view", "cards.view", "cards.change", "terminals.view", "terminals.change", "points.view",
-    "day.view", "day.change",
-})  # fmt: skip
-
-# What there is for staff of each kind of tenant, whatever their role: a merchant has no cards and no members'
-# points, an enterprise no terminals, and the business day is the operator's.
-ROOMS = {
-    "operator": PERMISSIONS,
-    "enterprise": frozenset({"transactions.view", "cards.view", "cards.change", "points.view"}),
-    "merchant": frozenset({"transactions.view", "terminals.view", "terminals.change"}),
-}
 
 # Files that anyone may fetch; their views come from Flask and Bootstrap-Flask.
 FILES = {"static": PUBLIC, "bootstrap.static": PUBLIC}
@@ -44,8 +33,7 @@ class Person:
 
     def __init__(self, staff: StaffProfile) -> None:
         self.staff = staff
-        # All staff may do everything that there is for them, until roles exist.
-        self.permissions = PERMISSIONS & ROOMS[staff.tenant_kind]
+        self.permissions = frozenset(staff.rights.units)
 
     def get_id(self) -> str:
         """What the session remembers: it ends when the password changes."""
@@ -54,7 +42,7 @@ class Person:
 
 def requires(permission: str) -> Callable[[View], View]:
     """Declare a view's permission: `public`, `signed_in`, or the name of an operation."""
-    if permission not in PERMISSIONS | {PUBLIC, SIGNED_IN}:
+    if permission not in ALL | {PUBLIC, SIGNED_IN}:
         raise ValueError(f"no permission is called {permission!r}")
 
     def declare(view: View) -> View:

@@ -1,16 +1,18 @@
 """What belongs to the request that is being answered: its person, what they may see, and the time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import Any, NoReturn
 
-from flask import current_app
+from flask import abort, current_app, request
 from flask_login import current_user
 
 from admin.settings import Settings
-from ledger.database import Database, Scope
+from ledger import trail
+from ledger.database import Connection, Database, Scope
 from ledger.staff import StaffProfile
 
-__all__ = ["database", "now", "random_bytes", "scope", "settings", "staff"]
+__all__ = ["actor", "database", "missing", "now", "random_bytes", "record", "scope", "settings", "staff"]
 
 
 def database() -> Database:
@@ -26,8 +28,40 @@ def staff() -> StaffProfile:
 
 
 def scope() -> Scope:
-    """Whose rows the person who asks may see."""
-    return staff().scope
+    """Whose rows the person who asks may see, by the permission that the page's route declares."""
+    view = current_app.view_functions.get(request.endpoint or "")
+    return staff().scope(getattr(view, "permission", None))
+
+
+def actor() -> trail.Actor:
+    """The person who asks, as the trail names them."""
+    return trail.Actor(staff().id, staff().name, request.remote_addr)
+
+
+def record(
+    connection: Connection,
+    what: str,
+    *,
+    tenant: int,
+    kind: str,
+    id: int | str,  # noqa: A002 - the noun's own word
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+    reason: str | None = None,
+) -> None:
+    """Write into `tenant`'s trail what the person who asks has just done (ledger.trail.record)."""
+    trail.record(
+        connection, actor(), what, tenant=tenant, kind=kind, id=id, before=before, after=after,
+        reason=reason, now=now(),
+    )  # fmt: skip
+
+
+def missing(kind: str, id: int | str) -> NoReturn:  # noqa: A002
+    """Answer 404 for a thing that is not there or not this person's to see, and leave a line in the trail."""
+    own = staff().tenant_id
+    with database().transaction(Scope.tenant(own)) as connection:
+        record(connection, "missing", tenant=own, kind=kind, id=id, after={"path": request.path})
+    abort(404)
 
 
 def now() -> datetime:

@@ -18,8 +18,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
 __all__ = [
-    "Database", "DatabaseAway", "DatabaseUnfit", "Scope", "Stage", "Statement", "is_empty", "migrate",
-    "psycopg_url", "run_stages",
+    "Connection", "Database", "DatabaseAway", "DatabaseUnfit", "Scope", "Stage", "Statement", "is_empty",
+    "migrate", "psycopg_url", "run_stages",
 ]  # fmt: skip
 
 OLDEST_SERVER = 150000  # PostgreSQL 15
@@ -29,6 +29,7 @@ EVERYTHING = 0  # the tenant id that the policies read as "all tenants"
 # a lock held says so instead of queueing inside the database.
 SESSION = "-c idle_in_transaction_session_timeout=15s -c lock_timeout=5s"
 SET_TENANT = text("SELECT set_config('tessera.tenant', :tenant, true)")
+SET_UNITS = text("SELECT set_config('tessera.units', :units, true)")
 SET_PATIENCE = text("SELECT set_config('statement_timeout', :patience, true)")
 ROLE_FACTS = """
 SELECT r.rolname, r.rolsuper, r.rolbypassrls, current_setting('server_version_num')::int,
@@ -45,7 +46,7 @@ PLAYS_ROLE = "SELECT pg_has_role(current_user, CAST(:role AS name), 'MEMBER')"
 # What stands in these is history: nobody changes or deletes a row.
 INSERT_ONLY = (
     "transaction", "entry", "misuse", "hold", "hold_lot", "card_event", "terminal_batch",
-    "terminal_batch_total",
+    "terminal_batch_total", "trail_line", "submission",
 )  # fmt: skip
 MAY_REWRITE = """
 SELECT EXISTS (SELECT FROM unnest(CAST(:tables AS text[])) AS t(name)
@@ -71,19 +72,24 @@ class DatabaseAway(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Whose rows a transaction of the site may see: one tenant's, or everyone's."""
+    """Whose rows a transaction of the site may see: one tenant's, or everyone's.
+
+    Where `units` is not None, of what belongs to a unit (members and all that is theirs, terminals,
+    staff) or was sold in one, only what is of these.
+    """
 
     tenant_id: int
+    units: frozenset[int] | None = None
 
     @classmethod
     def everything(cls) -> "Scope":
         return cls(EVERYTHING)
 
     @classmethod
-    def tenant(cls, tenant_id: int) -> "Scope":
+    def tenant(cls, tenant_id: int, units: frozenset[int] | None = None) -> "Scope":
         if tenant_id <= 0:
             raise ValueError("a tenant's id is positive")
-        return cls(tenant_id)
+        return cls(tenant_id, units)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +166,8 @@ class Database:
         try:
             with self.engine.begin() as connection:
                 connection.execute(SET_TENANT, {"tenant": str(scope.tenant_id)})
+                if scope.units is not None:
+                    connection.execute(SET_UNITS, {"units": f"{{{','.join(map(str, sorted(scope.units)))}}}"})
                 if patience_s is not None:
                     connection.execute(SET_PATIENCE, {"patience": f"{patience_s}s"})
                 yield connection

@@ -2,8 +2,9 @@
 
 `server.key` the terminals' server key, `server-next.key` the one they will move to, `card.key`
 seals card tokens, `pin.key` keys the PIN verifiers, `enrolment.key` derives enrolment secrets,
-`session.key` signs the site's cookies. 32 random bytes each, written as hex. The server's two keys
-have a second line once they have been rotated, `id 7`: by that number terminals name them.
+`session.key` signs the site's cookies, `personal.key` seals members' personal data. 32 random bytes
+each, written as hex. The server's two keys have a second line once they have been rotated, `id 7`: by
+that number terminals name them.
 """
 
 import fcntl
@@ -21,7 +22,7 @@ __all__ = ["Keyring", "KeyringError", "rotate"]
 SERVER_KEY_ID = 1  # of a server.key that does not say; of such a server-next.key the one after it
 SERVER_KEY_IDS = 256  # what a byte of the preamble can say; after 255 comes 0
 CARD_KEY_ID = 1
-_FILES = ("server", "server-next", "card", "pin", "enrolment", "session")
+_FILES = ("server", "server-next", "card", "pin", "enrolment", "session", "personal")
 
 
 class KeyringError(Exception):
@@ -40,6 +41,7 @@ class Keyring:
     pin_key: bytes = field(repr=False)
     enrolment_key: bytes = field(repr=False)
     session_key: bytes = field(repr=False)
+    personal_key: bytes = field(repr=False)
     current_key_id: int = field(default=SERVER_KEY_ID, repr=False)
     next_key_id: int = field(default=SERVER_KEY_ID + 1, repr=False)
 
@@ -61,13 +63,14 @@ class Keyring:
     def load(cls, folder: Path) -> "Keyring":
         """Read all keys from `folder`. Raises KeyringError."""
         (current_id, current), (next_id, following) = _server_keys(folder)
-        card, pin, enrolment, session = (_read(folder / f"{name}.key") for name in _FILES[2:])
+        card, pin, enrolment, session, personal = (_read(folder / f"{name}.key") for name in _FILES[2:])
         return cls(
             server_keys={current_id: current, next_id: following},
             card_keys={CARD_KEY_ID: card},
             pin_key=pin,
             enrolment_key=enrolment,
             session_key=session,
+            personal_key=personal,
             current_key_id=current_id,
             next_key_id=next_id,
         )

@@ -15,6 +15,7 @@ from nacl.exceptions import InvalidkeyError
 from sqlalchemy import Connection, text
 
 from ledger.database import Database, Scope
+from ledger.rights import Rights, assign, rights_of
 
 __all__ = ["LOGIN_PATTERN", "PASSWORD_MIN", "StaffProfile", "authenticate", "create_staff", "staff_by_id"]
 
@@ -73,11 +74,16 @@ class StaffProfile:
     tenant_name: str
     organisation_name: str
     password_mark: str = field(repr=False)
+    rights: Rights = field(default_factory=Rights, repr=False)
 
-    @property
-    def scope(self) -> Scope:
-        """Whose rows this person may see: the operator's staff everyone's, others their tenant's."""
-        return Scope.everything() if self.tenant_kind == "operator" else Scope.tenant(self.tenant_id)
+    def scope(self, permission: str | None = None) -> Scope:
+        """Whose rows this person may see, for an operation that needs `permission`.
+
+        The operator's staff see everyone's, others their tenant's, or of it the units of their roles.
+        """
+        if self.tenant_kind == "operator":
+            return Scope.everything()
+        return Scope.tenant(self.tenant_id, self.rights.units.get(permission or ""))
 
 
 def create_staff(
@@ -88,9 +94,13 @@ def create_staff(
     name: str,
     password: str,
     language: str = "en",
+    ready_made: str | None = "administrator",
 ) -> int:
-    """Enter a person; returns their id. ValueError for a login, name or password that cannot be used,
-    LookupError for an unknown organisation. A login that exists breaks the table's constraint."""
+    """Enter a person, with a ready-made role over the whole tenant, or none; returns their id.
+
+    ValueError for a login, name or password that cannot be used, LookupError for an unknown organisation.
+    A login that exists breaks the table's constraint.
+    """
     if not LOGIN_PATTERN.fullmatch(login):
         raise ValueError("a login is small letters, digits and . _ @ -, at most 64")
     if not name.strip():
@@ -109,6 +119,8 @@ def create_staff(
     ).one_or_none()
     if row is None:
         raise LookupError(f"no organisation {organisation_id}")
+    if ready_made is not None:
+        assign(connection, row.id, reach="tenant", ready_made=ready_made)
     return int(row.id)
 
 
@@ -141,7 +153,8 @@ def staff_by_id(connection: Connection, staff_id: int) -> StaffProfile | None:
     mark = hashlib.blake2b(row.password_hash.encode(), digest_size=12, person=b"password mark").hexdigest()
     fields = row._asdict()
     del fields["password_hash"]
-    return StaffProfile(password_mark=mark, **fields)
+    rights = rights_of(connection, staff_id, row.tenant_kind)
+    return StaffProfile(password_mark=mark, rights=rights, **fields)
 
 
 def _hash(password: str) -> str:

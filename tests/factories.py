@@ -40,6 +40,7 @@ def create_keyring() -> Keyring:
         pin_key=bytes([4] * 32),
         enrolment_key=bytes([5] * 32),
         session_key=bytes([6] * 32),
+        personal_key=bytes([7] * 32),
     )
 
 

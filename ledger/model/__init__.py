@@ -22,6 +22,7 @@ from ledger.model.member import (
     Misuse,
     Transaction,
 )
+from ledger.model.office import Assignment, Job, Role, Submission, TrailHead, TrailLine
 from ledger.model.operator import (
     BusinessDay,
     Calendar,
@@ -42,8 +43,9 @@ from ledger.model.terminal import (
 )
 
 __all__ = [
-    "ACCOUNT_ID", "CARD_ID", "LOT_ID", "OFFICE_TERMINAL", "SLOTS", "TRANSACTION_ID", "Account", "Base",
-    "BatchDifference", "BusinessDay", "Calendar", "Card", "CardEvent", "CardProduct", "CatalogueVersion",
-    "Enrolment", "EnterpriseTerms", "Entry", "Hold", "HoldLot", "Lot", "Member", "Misuse", "Organisation",
-    "Price", "Service", "Staff", "Terminal", "TerminalBatch", "TerminalBatchTotal", "Transaction",
+    "ACCOUNT_ID", "CARD_ID", "LOT_ID", "OFFICE_TERMINAL", "SLOTS", "TRANSACTION_ID", "Account", "Assignment",
+    "Base", "BatchDifference", "BusinessDay", "Calendar", "Card", "CardEvent", "CardProduct",
+    "CatalogueVersion", "Enrolment", "EnterpriseTerms", "Entry", "Hold", "HoldLot", "Job", "Lot", "Member",
+    "Misuse", "Organisation", "Price", "Role", "Service", "Staff", "Submission", "Terminal", "TerminalBatch",
+    "TerminalBatchTotal", "TrailHead", "TrailLine", "Transaction",
 ]  # fmt: skip

@@ -24,9 +24,16 @@ class Member(Base):
     """A person who holds points, belonging to one enterprise."""
 
     __tablename__ = "member"
-    __table_args__ = (one_of("status", "active", "closed"), UniqueConstraint("enterprise_id", "code"))
+    __table_args__ = (
+        one_of("status", "active", "closed"),
+        UniqueConstraint("enterprise_id", "code"),
+        ForeignKeyConstraint(
+            ["enterprise_id", "organisation_id"], ["organisation.tenant_id", "organisation.id"]
+        ),
+    )
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
     enterprise_id: Mapped[int] = mapped_column(ForeignKey("organisation.id"))
+    organisation_id: Mapped[int | None]  # the unit that looks after the member; None: the enterprise itself
     code: Mapped[str]
     name: Mapped[str]
     status: Mapped[str] = mapped_column(server_default="active")

@@ -18,7 +18,7 @@ def test_keys_are_made_once_and_stay(tmp_path: Path) -> None:
     assert folder.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
     keys = [*first.server_keys.values(), *first.card_keys.values(), first.pin_key, first.enrolment_key]
-    assert len({*keys, first.session_key}) == 6
+    assert len({*keys, first.session_key, first.personal_key}) == 7
 
 
 def test_a_missing_key_is_not_replaced_in_silence(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_the_next_server_key_becomes_the_current_one(tmp_path: Path) -> None:
     assert list(third.server_keys) == [3, 4]
     # Nothing else has changed, and nothing is left lying about.
     assert {name: text for name, text in files(tmp_path).items() if not name.startswith("server")} == others
-    assert len(files(tmp_path)) == 6
+    assert len(files(tmp_path)) == 7
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
 
 
@@ -172,7 +172,7 @@ def test_wherever_a_rotation_is_cut_off_the_keys_work_and_it_can_be_finished(
             assert finished.server_keys[2] == before.server_keys[2]
         else:
             assert finished.server_keys[3] == after.server_keys[3]
-        assert len(files(folder)) == 6
+        assert len(files(folder)) == 7
     assert seen == {(1, 2), (2, 2), (2, 3)}
 
 
