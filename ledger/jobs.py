@@ -82,7 +82,7 @@ class Job:
         return self.state in {"waiting", "running"}
 
     def went_on(self, **changes: Any) -> "Job":
-        """As it is after a step, with `done`, `told`, `result`, `total`, or `state` "done" when it has ended."""
+        """As it is after a step: with other `done`, `told`, `result`, `total` or `state`."""
         return replace(self, **changes)
 
 
