@@ -26,12 +26,12 @@ __all__ = [
 ACCOUNTS = 12_000
 HELD = 20  # every so many-th account has an open hold
 
-# Each account has a card, an open and an empty lot, three transactions, and a hold.
+# Each account has a member, a card, an open and an empty lot, three transactions, and a hold.
 _FILL = """
 SET LOCAL session_replication_role = replica;
 INSERT INTO organisation (id, tenant_id, parent_id, kind, code, name)
 SELECT n, n - n % 2, CASE n % 2 WHEN 1 THEN n - 1 END, CASE n % 2 WHEN 1 THEN 'store' ELSE 'merchant' END,
-       'O' || n % 2, 'Organisation'
+       'O' || n, 'Organisation'
 FROM generate_series(2 * {since}, 2 * {until} + 1) AS n;
 INSERT INTO terminal (id, tenant_id, store_id, kind, name, status, public_key)
 SELECT n, 2 * n, 2 * n + 1, 'pos', 'POS', 'active', sha256(n::text::bytea)
@@ -42,6 +42,8 @@ INSERT INTO price (merchant_id, service_id, during, points, settlement_minor, cu
 SELECT 2 * m, s, daterange('2020-01-01', NULL), 120, 99, 'CNY'
 FROM generate_series({since}, {until}, 4) AS m, generate_series(1, 4) AS s;
 INSERT INTO enterprise_terms (enterprise_id) SELECT generate_series({since}, least({until}, 50));
+INSERT INTO member (id, enterprise_id, code, name) OVERRIDING SYSTEM VALUE
+SELECT n, n % 50, n::text, 'Member' FROM generate_series({since}, {until}) AS n;
 INSERT INTO account (slot, id, member_id, enterprise_id, posted, held)
 SELECT n % 256, n, n, n % 50, 1000, CASE WHEN n % {held} = 0 THEN 10 ELSE 0 END
 FROM generate_series({since}, {until}) AS n;
