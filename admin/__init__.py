@@ -14,17 +14,35 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from admin import (
     access,
     assets,
+    card_batches,
+    card_files,
+    card_issue,
+    card_terms,
     cards,
     day,
     errors,
     health,
+    home,
+    imports,
+    invitations,
     language,
     login,
+    member_steps,
+    merchant_steps,
+    organisation_steps,
+    own,
+    point_new,
     points,
     preferences,
+    roles,
     rooms,
     security,
+    services,
+    shop_files,
+    staff,
+    staff_rules,
     terminals,
+    trail,
     transactions,
 )
 from admin.settings import Settings, SettingsError
@@ -41,8 +59,14 @@ def _now() -> datetime:
 
 
 BLUEPRINTS = (
-    login.blueprint, preferences.blueprint, transactions.blueprint, cards.blueprint, terminals.blueprint,
+    home.blueprint, login.blueprint, preferences.blueprint, transactions.blueprint, cards.blueprint,
+    card_issue.blueprint, card_batches.blueprint, card_files.blueprint, card_terms.blueprint,
+    terminals.blueprint,
     points.blueprint, day.blueprint, health.blueprint,
+    member_steps.blueprint,
+    merchant_steps.blueprint, services.blueprint, shop_files.blueprint,
+    organisation_steps.blueprint, trail.blueprint,
+    invitations.blueprint, own.blueprint, roles.blueprint, staff.blueprint, staff_rules.blueprint,
 )  # fmt: skip
 
 
@@ -80,6 +104,8 @@ def create_app(
     security.init_security(app, secure=settings.secure)
     assets.init_assets(app)
     login.init_login(app, database, clock)
+    app.before_request(imports.allow_files)
+    app.before_request(point_new.allow_files)
     app.before_request(access.guard)
     CSRFProtect(app)
     errors.init_errors(app)

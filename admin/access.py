@@ -6,7 +6,7 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from flask import Flask, abort, current_app, request
+from flask import Flask, abort, current_app, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
@@ -21,6 +21,9 @@ SIGNED_IN = "signed_in"
 # Files that anyone may fetch; their views come from Flask and Bootstrap-Flask.
 FILES = {"static": PUBLIC, "bootstrap.static": PUBLIC}
 
+# What somebody may do who has yet to set up the second factor that their tenant asks for.
+BEFORE_THE_FACTOR = {"own.factor", "own.password", "login.leave"}
+
 View = TypeVar("View", bound=Callable[..., Any])
 
 
@@ -31,22 +34,29 @@ class Person:
     is_active = True
     is_anonymous = False
 
-    def __init__(self, staff: StaffProfile) -> None:
+    def __init__(self, staff: StaffProfile, session: int, token: str) -> None:
+        """`session` is the row of this browser's session, `token` in hex what its cookie proves it with."""
         self.staff = staff
         self.permissions = frozenset(staff.rights.units)
+        self.session = session
+        self.token = token
 
     def get_id(self) -> str:
         """What the session remembers: it ends when the password changes."""
-        return f"{self.staff.id}.{self.staff.password_mark}"
+        return f"{self.token}.{self.staff.password_mark}"
 
 
-def requires(permission: str) -> Callable[[View], View]:
-    """Declare a view's permission: `public`, `signed_in`, or the name of an operation."""
+def requires(permission: str, *, whole: bool = False) -> Callable[[View], View]:
+    """Declare a view's permission: `public`, `signed_in`, or the name of an operation.
+
+    `whole`: what is done there counts for the whole tenant, so a reach over some of its units is not enough.
+    """
     if permission not in ALL | {PUBLIC, SIGNED_IN}:
         raise ValueError(f"no permission is called {permission!r}")
 
     def declare(view: View) -> View:
         view.permission = permission  # type: ignore[attr-defined]
+        view.whole = whole  # type: ignore[attr-defined]
         return view
 
     return declare
@@ -73,4 +83,9 @@ def guard() -> ResponseReturnValue | None:
         return answer
     if permission != SIGNED_IN and permission not in current_user.permissions:
         abort(403)
+    whole = getattr(current_app.view_functions[request.endpoint], "whole", False)
+    if whole and not current_user.staff.rights.whole(permission):
+        abort(403)
+    if current_user.staff.factor_due and request.endpoint not in BEFORE_THE_FACTOR:
+        return redirect(url_for("own.factor"), code=303)
     return None

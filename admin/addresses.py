@@ -13,7 +13,7 @@ def safe_next(target: str | None) -> str:
     Browsers read a backslash as a slash and drop control characters, so `/\\evil` and `/<tab>/evil`
     are other sites to them.
     """
-    home = url_for("transactions.latest")
+    home = url_for("home.overview")
     if not target or len(target) > 2000 or not target.startswith("/"):
         return home
     if target.startswith("//") or "\\" in target or any(ord(character) <= 32 for character in target):

@@ -2,12 +2,20 @@
 
 from typing import NamedTuple
 
+from flask import current_app, url_for
+from flask_login import current_user
+
 from admin.language import gettext as _
 from admin.language import points
 from ledger.card_details import CardDetails, CardEvent
 from ledger.limits import Product
 
-__all__ = ["EventShown", "LimitRow", "card_standing", "event_shown", "grouped", "limit_rows", "lot_kind"]
+__all__ = [
+    "EventShown", "LimitRow", "card_standing", "event_shown", "grouped", "limit_rows", "lot_kind",
+    "member_page",
+]  # fmt: skip
+
+MEMBER_PAGE = "members.one"
 
 
 class LimitRow(NamedTuple):
@@ -29,6 +37,13 @@ class EventShown(NamedTuple):
 def grouped(number: str) -> str:
     """8600 1000 0000 0018, as it is printed on the card."""
     return " ".join(number[start : start + 4] for start in range(0, len(number), 4))
+
+
+def member_page(member: int) -> str | None:
+    """The address of a member's page; None for staff who may not see it."""
+    if MEMBER_PAGE not in current_app.view_functions or "members.view" not in current_user.permissions:
+        return None
+    return url_for(MEMBER_PAGE, member=member)
 
 
 def lot_kind(kind: str) -> str:
@@ -73,7 +88,7 @@ def limit_rows(card: CardDetails, product: Product | None) -> list[LimitRow]:
         return _("No limit") if limit is None else _("%(points)s points", points=points(limit))
 
     above = force.pin_above_points or 0
-    pin = _("Above %(points)s points", points=points(above)) if above else _("Always")
+    pin = _("Above %(points)s points", points=points(above)) if above else _("Every time")
     return [
         LimitRow(_("One purchase"), value(force.limit_points), source("limit_points")),
         LimitRow(_("One business date"), value(force.day_limit_points), source("day_limit_points")),

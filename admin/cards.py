@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -13,18 +13,22 @@ from wtforms.validators import Length, Optional
 from admin import current
 from admin.access import requires
 from admin.card_steps import STEPS, Step, mark, offered, refusal, step_words
-from admin.card_words import card_standing, event_shown, grouped, limit_rows, lot_kind
+from admin.card_words import card_standing, event_shown, grouped, limit_rows, lot_kind, member_page
 from admin.forms import MarkedForm, plain, trimmed
 from admin.language import gettext as _
 from ledger import cards
 from ledger.businessday import business_date
-from ledger.card_details import CardDetails, card_history, find_card
+from ledger.card_details import CardDetails, card_balance, card_history, find_card
 from ledger.card_search import FoundCard, issuer, search_cards
+from ledger.database import Connection
 from ledger.keyring import Keyring
 from ledger.limits import products
 from ledger.reports import member_expiring
 
-__all__ = ["CODE_DIGITS", "CODE_LASTS", "FOUND_MOST", "REASON_MOST", "WORDS_MOST", "blueprint"]
+__all__ = [
+    "CODE_DIGITS", "CODE_LASTS", "FOUND_MOST", "REASON_MOST", "WORDS_MOST", "blueprint", "new_code",
+    "no_card", "noted", "own_enterprise",
+]  # fmt: skip
 
 FOUND_MOST = 50  # what a person looks through; for more they type more
 WORDS_MOST = 100
@@ -33,7 +37,7 @@ CODE_DIGITS = 8  # three tries of a hundred million
 CODE_LASTS = timedelta(days=7)  # a letter takes some days
 
 blueprint = Blueprint("cards", __name__)
-for word in (grouped, card_standing, event_shown, lot_kind):
+for word in (grouped, card_standing, event_shown, lot_kind, member_page):
     blueprint.add_app_template_filter(word)
 
 
@@ -70,7 +74,11 @@ def find() -> ResponseReturnValue:
         return _found(words, [], error=_("Type at most %(max)d characters.", max=WORDS_MOST))
     with current.database().transaction(current.scope()) as connection:
         exact = find_card(connection, words)
-        lines = search_cards(connection, words, most=FOUND_MOST + 1) if exact is None else []
+        lines = (
+            search_cards(connection, words, enterprise=own_enterprise(), most=FOUND_MOST + 1)
+            if exact is None
+            else []
+        )
     if exact is not None:
         return redirect(url_for("cards.card", number=exact.card.number), code=303)
     return _found(words, lines)
@@ -105,7 +113,7 @@ def take(number: str, step: str) -> ResponseReturnValue:
         details = find_card(connection, number)
         today = business_date(connection)
     if details is None:
-        abort(404)
+        no_card(number)
     refused = refusal(chosen, details)
     if refused is not None:
         return _page(number, refused), 409
@@ -131,13 +139,60 @@ def take(number: str, step: str) -> ResponseReturnValue:
     return redirect(url_for("cards.card", number=number), code=303)
 
 
+def own_enterprise() -> int | None:
+    """The enterprise whose staff asks; None for the operator's, who see all."""
+    staff = current.staff()
+    return None if staff.tenant_kind == "operator" else staff.tenant_id
+
+
+def no_card(number: str) -> NoReturn:
+    """Answer 404: what has 16 digits may be somebody's card, and leaves a line in the trail."""
+    if len(number) == 16 and number.isascii() and number.isdigit():
+        current.missing("card", number)
+    abort(404)
+
+
+def noted(connection: Connection, details: CardDetails, what: str, reason: str | None = None) -> None:
+    """Tell the trail what was done to a card; `details` is how it stood before."""
+    after = find_card(connection, details.card.number)
+    assert after is not None
+    before_told, after_told = _told(details), _told(after)
+    changed = {name for name, value in after_told.items() if before_told[name] != value}
+    current.record(
+        connection,
+        f"card.{what}",
+        tenant=details.enterprise_id,
+        kind="card",
+        id=details.card.number,
+        before={name: before_told[name] for name in changed},
+        after={name: after_told[name] for name in changed},
+        reason=reason,
+    )
+
+
+def _told(details: CardDetails) -> dict[str, Any]:
+    last_day, until = details.expires_on, details.code_until
+    return {
+        "status": details.status,
+        "issue": details.card.issue,
+        "expires_on": None if last_day is None else last_day.isoformat(),
+        "pin_tries": details.pin_tries,
+        "pin_code_until": None if until is None else until.isoformat(),
+        "product": details.product_id,
+        "limit_points": details.own.limit_points,
+        "day_limit_points": details.own.day_limit_points,
+        "pin_above_points": details.own.pin_above_points,
+    }
+
+
 def _page(number: str, refused: str | None = None) -> str:
     with current.database().transaction(current.scope()) as connection:
         details = find_card(connection, number)
         if details is None:
-            abort(404)
+            no_card(number)
         key = details.card
         history = card_history(connection, key)
+        balance = card_balance(connection, key)
         kinds = {product.id: product for product in products(connection, details.enterprise_id)}
         losses = member_expiring(connection, key.slot, key.account_id)
         enterprise = issuer(connection, details.enterprise_id)
@@ -147,6 +202,7 @@ def _page(number: str, refused: str | None = None) -> str:
         steps=[(step, step_words(step, details)) for step in offered(details)],
         limits=limit_rows(details, kinds.get(details.product_id or 0)),
         losses=losses,
+        balance=balance,
         history=history,
         enterprise=enterprise,
         refused=refused,
@@ -161,7 +217,7 @@ def _take(step: Step, seen: CardDetails, form: StepForm) -> Done:
         cards.locked_status(connection, seen.card)
         details = find_card(connection, number)
         if details is None:
-            abort(404)
+            no_card(number)
         refused = refusal(step, details)
         if refused is None and form.mark.data != mark(step, details):
             refused = _(
@@ -176,13 +232,14 @@ def _take(step: Step, seen: CardDetails, form: StepForm) -> Done:
             case "unblock":
                 cards.unblock_pin(connection, key, now=now, staff=who, reason=why)
             case "code":
-                code = _new_code()
+                code = new_code()
                 keyring = Keyring.load(current.settings().secrets)
                 verifier = keyring.code_verifier(key.slot, key.account_id, key.id, code)
                 until = now + CODE_LASTS
                 cards.offer_pin_code(
                     connection, key, verifier=verifier, until=until, now=now, staff=who, reason=why
                 )
+                noted(connection, details, "pin_code", why)
                 return Done(code=code)
             case "replace":
                 last_day = form.expires_on.data if isinstance(form, ReplaceForm) else None
@@ -190,9 +247,11 @@ def _take(step: Step, seen: CardDetails, form: StepForm) -> Done:
             case _:
                 status = {"activate": "active", "suspend": "suspended", "lost": "lost", "close": "closed"}
                 cards.set_status(connection, key, status[step.name], now=now, staff=who, reason=why)
+        noted(connection, details, step.name, why)
     return Done()
 
 
-def _new_code() -> str:
+def new_code() -> str:
+    """A one-time code of CODE_DIGITS digits."""
     # Eight bytes more than eight digits need: no digit is likelier than another by more than one in 10**11.
     return f"{int.from_bytes(current.random_bytes(8), 'big') % 10**CODE_DIGITS:0{CODE_DIGITS}d}"

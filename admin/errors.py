@@ -1,16 +1,21 @@
 """Pages for when something went wrong: what happened, and what to do now. Needs no database."""
 
+import time
 from typing import NamedTuple
 
 from flask import Flask, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
+from flask_login import current_user
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, SecurityError
 
 from ledger.database import DatabaseAway
 
 __all__ = ["init_errors"]
+
+READ_AWAY_BYTES = 1 << 30  # of an upload that is too large; beyond it the sender is cut off
+READ_AWAY_S = 60.0
 
 
 class Words(NamedTuple):
@@ -42,6 +47,8 @@ def init_errors(app: Flask) -> None:
     def refused(error: HTTPException) -> ResponseReturnValue:
         if error.code is None or error.code < 400:  # a redirect that Werkzeug raised
             return error
+        if error.code == 413 and current_user.is_authenticated:
+            _read_away()
         answer = app.make_response(_page(error.code, _words(error.code)))
         for name, value in error.get_headers():
             if name not in {"Content-Type", "Content-Length"}:  # Allow, Retry-After
@@ -70,6 +77,11 @@ def _words(status: int) -> Words:
             _("There is no such page"),
             _("Check the address, or start again from the first page."),
         )
+    if status == 413:
+        return Words(
+            _("What was sent is too large"),
+            _("Nothing was done. A file of members may have 20 MB: split it and send the parts."),
+        )
     if status == 503:
         return Words(
             _("The database does not answer"),
@@ -84,6 +96,16 @@ def _words(status: int) -> Words:
         _("The request could not be understood"),
         _("Nothing was done. Go back, load the page again and repeat what you did."),
     )
+
+
+def _read_away() -> None:
+    """Take what is still on its way and forget it: a browser that is cut off while it sends shows no page."""
+    until, left = time.monotonic() + READ_AWAY_S, READ_AWAY_BYTES
+    while left > 0 and time.monotonic() < until:
+        piece = request.environ["wsgi.input"].read(1 << 20)
+        if not piece:
+            return
+        left -= len(piece)
 
 
 def _page(status: int, words: Words, headers: dict[str, str] | None = None) -> ResponseReturnValue:

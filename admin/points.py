@@ -1,4 +1,4 @@
-"""Points that expire: on which day, how many, of how many members."""
+"""The room of points. Its first page: what expires, on which day, how many, of how many members."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -7,9 +7,10 @@ from typing import NamedTuple
 from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 
-from admin import current
+from admin import current, point_budget, point_new, point_orders
 from admin.access import requires
 from admin.charts import bars
+from admin.point_words import fault_words, line_outcome, order_kind, order_paid, order_standing
 from ledger.businessday import business_date
 from ledger.reports import Expiring, expiring
 
@@ -19,6 +20,10 @@ MONTHS = 12
 LINES_MOST = 400  # a year of days, and some with several funders
 
 blueprint = Blueprint("points", __name__)
+for pages in (point_orders, point_new, point_budget):
+    pages.add_pages(blueprint)
+for word in (fault_words, line_outcome, order_kind, order_paid, order_standing):
+    blueprint.add_app_template_filter(word)
 
 
 class Month(NamedTuple):

@@ -34,6 +34,7 @@ STEPS: dict[str, TerminalStep] = {
         TerminalStep(
             "key", final=False, fits=lambda line: line.status == "active" and not line.key_change_asked
         ),
+        TerminalStep("move", final=False, fits=lambda line: line.status != "revoked"),
         TerminalStep("revoke", final=True, fits=lambda line: line.status != "revoked"),
     )
 }
@@ -75,6 +76,15 @@ def step_words(step: TerminalStep, line: TerminalLine) -> TerminalStepWords:
                 "next login. Its work goes on meanwhile."
             ),
             _("The terminal is asked for a new key."),
+        )
+    if step.name == "move":
+        return TerminalStepWords(
+            _("Move to another store"),
+            _(
+                "What it sells from the next message on, the new store sells; what it has sold stays with "
+                "the old one. Its receipts name the new store after its next login."
+            ),
+            _("The terminal stands in the new store."),
         )
     return TerminalStepWords(
         _("Revoke"),

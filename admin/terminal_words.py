@@ -6,11 +6,12 @@ from flask_babel import ngettext, to_user_timezone
 
 from admin.language import gettext as _
 from admin.language import language, points
-from ledger.terminal_lists import Difference
+from ledger.terminal_lists import Difference, TerminalLine
 from protocol.codes import code_info
 
 __all__ = [
-    "age", "at_server", "at_terminal", "clock_off", "device_kinds", "difference_words", "terminal_standing",
+    "age", "at_server", "at_terminal", "clock_off", "connection_standing", "device_kinds", "difference_words",
+    "terminal_standing",
 ]  # fmt: skip
 
 CLOCK_WRONG_S = 60  # from here on receipts and lists disagree about the minute
@@ -30,6 +31,11 @@ def terminal_standing(status: str) -> tuple[str, str]:
         "revoked": ("idle", _("Revoked")),
     }
     return shown[status]
+
+
+def connection_standing(line: TerminalLine, now: datetime) -> tuple[str, str]:
+    """Whether a terminal is connected: a class of the stylesheet, and the word."""
+    return ("approved", _("Connected")) if line.connected(now) else ("idle", _("Not connected"))
 
 
 def age(since: datetime, now: datetime) -> str:

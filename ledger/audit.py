@@ -25,6 +25,12 @@ OF_AN_ACCOUNT = " UNION ALL ".join(
 )  # fmt: skip
 
 INVARIANTS: dict[str, str] = {
+    "every organisation hangs, by those above it, on its tenant": """
+        WITH RECURSIVE hung AS (
+            SELECT id FROM organisation WHERE parent_id IS NULL
+            UNION
+            SELECT o.id FROM organisation o JOIN hung h ON o.parent_id = h.id
+        ) SELECT id FROM organisation EXCEPT SELECT id FROM hung""",
     "an account's points are the points that remain in its lots": """
         SELECT a.slot, a.id, a.posted, coalesce(l.remaining, 0) AS in_lots
         FROM account a
@@ -102,12 +108,13 @@ INVARIANTS: dict[str, str] = {
         JOIN lot l ON l.slot = e.slot AND l.account_id = e.account_id AND l.id = e.lot_id
         WHERE e.business_date <> t.business_date OR e.funder_id <> l.funder_id
            OR e.enterprise_id <> t.enterprise_id OR e.merchant_id IS DISTINCT FROM
-              CASE WHEN t.kind NOT IN ('grant', 'expiry') THEN t.merchant_id END
+              CASE WHEN t.kind NOT IN ('grant', 'adjustment', 'expiry') THEN t.merchant_id END
            OR (e.from_side, e.to_side) IS DISTINCT FROM (
               CASE t.kind WHEN 'grant' THEN 'funder' WHEN 'reversal' THEN 'merchant'
                           WHEN 'refund' THEN 'merchant' ELSE 'member' END,
               CASE t.kind WHEN 'redeem' THEN 'merchant' WHEN 'capture' THEN 'merchant'
-                          WHEN 'expiry' THEN 'funder' ELSE 'member' END)""",
+                          WHEN 'expiry' THEN 'funder' WHEN 'adjustment' THEN 'funder'
+                          ELSE 'member' END)""",
     "a reversal undoes an approved redemption or capture, wholly, once": """
         SELECT r.slot, r.account_id, r.id
         FROM transaction r LEFT JOIN transaction t
@@ -162,18 +169,20 @@ INVARIANTS: dict[str, str] = {
                OR t.settlement_minor <> t.quantity * p.settlement_minor OR t.currency <> p.currency
                OR t.merchant_id <> p.merchant_id OR t.service_id <> p.service_id
                OR NOT p.during @> coalesce(h.business_date, t.business_date))""",
-    "no redemption takes points on a day after their last": """
+    "no redemption or adjustment takes points on a day after their last": """
         SELECT e.slot, e.account_id, e.transaction_id, e.lot_id, l.expires_on, e.business_date
         FROM entry e
         JOIN lot l ON l.slot = e.slot AND l.account_id = e.account_id AND l.id = e.lot_id
         JOIN transaction t ON t.slot = e.slot AND t.account_id = e.account_id AND t.id = e.transaction_id
         LEFT JOIN transaction h ON h.slot = t.slot AND h.account_id = t.account_id AND h.id = t.ends
-        WHERE e.to_side = 'merchant' AND l.expires_on < coalesce(h.business_date, e.business_date)""",
+        WHERE (e.to_side = 'merchant' OR t.kind = 'adjustment')
+          AND l.expires_on < coalesce(h.business_date, e.business_date)""",
     "no points expire before their day is over": """
         SELECT e.slot, e.account_id, e.transaction_id, e.lot_id
         FROM entry e
         JOIN lot l ON l.slot = e.slot AND l.account_id = e.account_id AND l.id = e.lot_id
-        WHERE e.to_side = 'funder' AND (l.expires_on IS NULL OR l.expires_on >= e.business_date)
+        JOIN transaction t ON t.slot = e.slot AND t.account_id = e.account_id AND t.id = e.transaction_id
+        WHERE t.kind = 'expiry' AND (l.expires_on IS NULL OR l.expires_on >= e.business_date)
           AND NOT EXISTS (SELECT FROM entry b WHERE b.slot = e.slot AND b.account_id = e.account_id
                           AND b.lot_id = e.lot_id AND b.from_side = 'merchant'
                           AND b.business_date >= e.business_date)""",

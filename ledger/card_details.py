@@ -9,11 +9,12 @@ from ledger.cards import Card
 from ledger.limits import Limits
 from ledger.postings import PIN_TRIES
 
-__all__ = ["CardDetails", "CardEvent", "card_history", "find_card"]
+__all__ = ["CardBalance", "CardDetails", "CardEvent", "card_balance", "card_history", "find_card"]
 
 FIND = text(
-    """SELECT c.slot, c.account_id, c.id, c.issue, c.number, c.enterprise_id, m.code AS member_code,
-              m.name AS member, c.status, c.expires_on, coalesce(c.expires_on < d.date, false) AS expired,
+    """SELECT c.slot, c.account_id, c.id, c.issue, c.number, c.enterprise_id, m.id AS member_id,
+              m.code AS member_code, m.name AS member, c.status, c.expires_on,
+              coalesce(c.expires_on < d.date, false) AS expired,
               c.pin_verifier IS NOT NULL AS pin_set, c.pin_tries,
               CASE WHEN c.pin_code_tries < :tries THEN c.pin_code_until END AS code_until,
               c.product_id, p.name AS product, c.limit_points, c.day_limit_points, c.pin_above_points,
@@ -27,6 +28,13 @@ FIND = text(
        LEFT JOIN enterprise_terms t ON t.enterprise_id = c.enterprise_id
        LEFT JOIN business_day d ON d.status = 'open'
        WHERE c.slot = :slot AND c.number = :number"""
+)
+BALANCE = text(
+    """SELECT coalesce(sum(l.remaining - l.held)
+                       FILTER (WHERE l.expires_on IS NULL OR l.expires_on >= d.date), 0) AS available,
+              coalesce(sum(l.held), 0) AS held
+       FROM lot l LEFT JOIN business_day d ON d.status = 'open'
+       WHERE l.slot = :slot AND l.account_id = :account_id AND l.open"""
 )
 # A PIN that the member changed at a terminal is a transaction, with or without a one-time code.
 HISTORY = text(
@@ -54,6 +62,7 @@ class CardDetails:
 
     card: Card
     enterprise_id: int
+    member_id: int
     member_code: str
     member: str
     status: str
@@ -74,6 +83,14 @@ class CardDetails:
     def code_outstanding(self, now: datetime) -> bool:
         """Whether a one-time code would set a new PIN at `now`."""
         return self.code_until is not None and self.code_until > now
+
+
+@dataclass(frozen=True, slots=True)
+class CardBalance:
+    """Points of the card's account: what can be spent now, and what is reserved."""
+
+    available: int
+    held: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +124,7 @@ def find_card(connection: Connection, number: str) -> CardDetails | None:
     return CardDetails(
         card=Card(row.slot, row.account_id, row.id, row.issue, row.number),
         enterprise_id=row.enterprise_id,
+        member_id=row.member_id,
         member_code=row.member_code,
         member=row.member,
         status=row.status,
@@ -128,6 +146,12 @@ def find_card(connection: Connection, number: str) -> CardDetails | None:
             pin_above_points=row.pin_above_in_force,
         ),
     )
+
+
+def card_balance(connection: Connection, card: Card) -> CardBalance:
+    """What can be spent with the card now, were it active, and what is reserved."""
+    row = connection.execute(BALANCE, {"slot": card.slot, "account_id": card.account_id}).one()
+    return CardBalance(int(row.available), int(row.held))
 
 
 def card_history(connection: Connection, card: Card, *, most: int = 100) -> list[CardEvent]:

@@ -14,17 +14,18 @@ from pathlib import Path
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
-from ledger import businessday, terminals
+from ledger import businessday, first_operator, terminals
 from ledger.audit import INVARIANTS, breaches
 from ledger.books import NoOpenDay
 from ledger.businessday import Calendar, ClockWrong, DayBusy, begins_at, date_at, read_calendar
 from ledger.database import Database, DatabaseAway, DatabaseUnfit, Scope, migrate
 from ledger.keyring import Keyring, KeyringError, rotate
 from ledger.sweep import sweep
+from ledger.trail_command import add_command as add_verify_trail
 
 __all__ = ["main"]
 
-SITE = "tessera_site"  # the role that may change the calendar
+SITE = "tessera_site"  # the role that may change the calendar and make the operator
 
 
 def main(
@@ -40,7 +41,9 @@ def main(
             return _keys(options, Path(given.get("TESSERA_SECRETS") or "var/secrets"))
         if options.command == "migrate":
             return _migrate(_setting(given, "DATABASE_OWNER_URL"))
-        changes = options.command == "calendar" and (options.time_zone or options.cut_off) is not None
+        changes = options.command == first_operator.COMMAND or (
+            options.command == "calendar" and (options.time_zone or options.cut_off) is not None
+        )
         site_url = given.get("DATABASE_SITE_URL") if changes else None
         with closing(Database(site_url or _setting(given, "DATABASE_URL"), pool_size=1)) as database:
             database.check(SITE if changes else None)
@@ -88,10 +91,12 @@ def _parser() -> argparse.ArgumentParser:
     add.set_defaults(act=_calendar)
     add = commands.add_parser("sweep", help="end holds and book points whose time is over (DATABASE_URL)")
     add.set_defaults(act=_sweep)
+    first_operator.add_to(commands)
     add = commands.add_parser("terminal", help="revoke a terminal, or ask it for a new key (DATABASE_URL)")
     add.add_argument("what", choices=["revoke", "change-key"])
     add.add_argument("number", type=int, help="the terminal's number")
     add.set_defaults(act=_terminal)
+    add_verify_trail(commands)
     return parser
 
 

@@ -46,7 +46,7 @@ PLAYS_ROLE = "SELECT pg_has_role(current_user, CAST(:role AS name), 'MEMBER')"
 # What stands in these is history: nobody changes or deletes a row.
 INSERT_ONLY = (
     "transaction", "entry", "misuse", "hold", "hold_lot", "card_event", "terminal_batch",
-    "terminal_batch_total", "trail_line", "submission",
+    "terminal_batch_total", "trail_line", "submission", "login_event", "day_total",
 )  # fmt: skip
 MAY_REWRITE = """
 SELECT EXISTS (SELECT FROM unnest(CAST(:tables AS text[])) AS t(name)

@@ -11,6 +11,7 @@ from datetime import date
 from ledger.postings import (
     MAX_POINTS,
     AccountState,
+    Adjust,
     Capture,
     Code,
     Expire,
@@ -32,12 +33,13 @@ from ledger.postings import (
 )
 from ledger.rules.holding import capture, lapse_due, release
 from ledger.rules.pins import change_pin
-from ledger.rules.points import balance, expire, expired_lots, new_lot, spendable, spendable_lots
+from ledger.rules.points import balance, expire, expired_lots, new_lot, spendable, spendable_lots, withdraw
 from ledger.rules.refusals import (
     account_refusal,
     card_refusal,
     check_pin,
     own_card,
+    points_refusal,
     present,
     terminal_refusal,
 )
@@ -88,6 +90,8 @@ def _new(state: State, writes: Writes, account: AccountState, request: Request) 
             return change_pin(state, writes, account, request)
         case Grant():
             return _grant(state, writes, account, request)
+        case Adjust():
+            return _adjust(state, writes, account, request)
         case Expire():
             return _expire(state, writes, account, request)
     raise AssertionError(request)
@@ -149,6 +153,27 @@ def _grant(state: State, writes: Writes, account: AccountState, request: Grant) 
     if code is Code.APPROVED:
         row.points = request.points
         new_lot(state, writes, row, account, request)
+        row.balance = balance(state, account)
+    return fresh(row)
+
+
+def _adjust(state: State, writes: Writes, account: AccountState, request: Adjust) -> Outcome:
+    """Take points back: never what is held, and never more than can be spent."""
+    lots = spendable_lots(state, request.slot, request.account)
+    code = (
+        account_refusal(account)
+        or (Code.AMOUNT_INVALID if not 0 < request.points <= MAX_POINTS else None)
+        or points_refusal(state, account, None, lots, request.points)
+        or Code.APPROVED
+    )
+    row = row_of(state, account, request, code)
+    row.detail = request.detail
+    row.staff_id = request.staff
+    add(state, writes, row)
+    if code is Code.APPROVED:
+        row.points = request.points
+        withdraw(state, writes, row, request.points)
+    if code not in (Code.ACCOUNT_CLOSED, Code.AMOUNT_INVALID):
         row.balance = balance(state, account)
     return fresh(row)
 

@@ -18,13 +18,14 @@ HISTORY = text(
        LEFT JOIN organisation m ON m.id = t.merchant_id
        LEFT JOIN service s ON s.id = t.service_id
        WHERE t.slot = :slot AND t.account_id = :account AND t.id < :before AND t.code = 0 AND t.points > 0
-         AND (t.kind IN ('redeem', 'capture', 'refund', 'grant', 'expiry') OR t.reverses IS NOT NULL)
+         AND (t.kind IN ('redeem', 'capture', 'refund', 'grant', 'adjustment', 'expiry')
+              OR t.reverses IS NOT NULL)
          AND t.business_date BETWEEN :since AND :until
        ORDER BY t.slot DESC, t.account_id DESC, t.id DESC LIMIT :most"""
 )
 NEWEST = 2**63 - 1
 
-TAKES = frozenset({"redeem", "capture", "expiry"})
+TAKES = frozenset({"redeem", "capture", "expiry", "adjustment"})
 GIVES = frozenset({"grant", "refund"})
 
 

@@ -89,6 +89,16 @@ class Keyring:
         told = f"code {slot}.{account}.{card}.{code}".encode()
         return hashlib.blake2b(told, key=self.pin_key, digest_size=32).digest()
 
+    def factor_key(self, staff: int) -> bytes:
+        """The 32-byte key that seals one person's second factor, and nobody else's."""
+        told = f"second factor {staff}".encode()
+        return hashlib.blake2b(told, key=self.personal_key, digest_size=32).digest()
+
+    def recovery_verifier(self, staff: int, code: str) -> bytes:
+        """The 32 bytes that stand for a recovery code of one person."""
+        told = f"recovery {staff}.{code}".encode()
+        return hashlib.blake2b(told, key=self.personal_key, digest_size=32).digest()
+
 
 def rotate(folder: Path, random_bytes: Callable[[int], bytes]) -> Keyring:
     """The server's next key becomes its current one, and a new next one is made. Returns all keys.

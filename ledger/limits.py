@@ -5,15 +5,16 @@ What counts for a card is its own limit, else its product's, else its enterprise
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from ledger.cards import Card, NoSuchProduct, change_card, changing, locked_status
 from ledger.postings import GRACE_DAYS
 
 __all__ = [
-    "Limits", "Product", "Terms", "create_product", "products", "read_terms", "set_limits", "set_terms",
-    "update_product",
+    "Limits", "Product", "Terms", "create_product", "find_product", "products", "read_terms", "set_limits",
+    "set_terms", "update_product",
 ]  # fmt: skip
 
 INSERT_PRODUCT = text(
@@ -30,6 +31,9 @@ PRODUCTS = text(
     """SELECT id, code, name, limit_points, day_limit_points, pin_above_points
        FROM card_product WHERE enterprise_id = :enterprise ORDER BY code"""
 )
+PRODUCT = """SELECT id, enterprise_id, code, name, limit_points, day_limit_points, pin_above_points
+             FROM card_product WHERE id = :product"""
+FIND_PRODUCT, LOCK_PRODUCT = text(PRODUCT), text(PRODUCT + " FOR UPDATE")
 SET_TERMS = text(
     """INSERT INTO enterprise_terms (enterprise_id, limit_points, day_limit_points, pin_above_points,
                                      refund_grace_days)
@@ -38,10 +42,9 @@ SET_TERMS = text(
        SET limit_points = excluded.limit_points, day_limit_points = excluded.day_limit_points,
            pin_above_points = excluded.pin_above_points, refund_grace_days = excluded.refund_grace_days"""
 )
-READ_TERMS = text(
-    """SELECT limit_points, day_limit_points, pin_above_points, refund_grace_days
-       FROM enterprise_terms WHERE enterprise_id = :enterprise"""
-)
+TERMS = """SELECT limit_points, day_limit_points, pin_above_points, refund_grace_days
+           FROM enterprise_terms WHERE enterprise_id = :enterprise"""
+READ_TERMS, LOCK_TERMS = text(TERMS), text(TERMS + " FOR UPDATE")
 SET_LIMITS = changing(
     """product_id = :product_id, limit_points = :limit_points, day_limit_points = :day_limit_points,
        pin_above_points = :pin_above_points"""
@@ -110,19 +113,13 @@ def update_product(connection: Connection, product: int, *, name: str, limits: L
 
 def products(connection: Connection, enterprise: int) -> list[Product]:
     """The enterprise's card products, by code."""
-    return [
-        Product(
-            id=row.id,
-            code=row.code,
-            name=row.name,
-            limits=Limits(
-                limit_points=row.limit_points,
-                day_limit_points=row.day_limit_points,
-                pin_above_points=row.pin_above_points,
-            ),
-        )
-        for row in connection.execute(PRODUCTS, {"enterprise": enterprise})
-    ]
+    return [_product(row) for row in connection.execute(PRODUCTS, {"enterprise": enterprise})]
+
+
+def find_product(connection: Connection, product: int, *, lock: bool = False) -> tuple[int, Product] | None:
+    """The enterprise's id and the product; with `lock`, nobody else changes it until the transaction ends."""
+    row = connection.execute(LOCK_PRODUCT if lock else FIND_PRODUCT, {"product": product}).one_or_none()
+    return None if row is None else (row.enterprise_id, _product(row))
 
 
 def set_terms(connection: Connection, enterprise: int, terms: Terms) -> None:
@@ -139,9 +136,9 @@ def set_terms(connection: Connection, enterprise: int, terms: Terms) -> None:
     )
 
 
-def read_terms(connection: Connection, enterprise: int) -> Terms:
-    """The enterprise's terms; the defaults while it has set none."""
-    row = connection.execute(READ_TERMS, {"enterprise": enterprise}).one_or_none()
+def read_terms(connection: Connection, enterprise: int, *, lock: bool = False) -> Terms:
+    """The enterprise's terms; the defaults while it has set none. `lock`: as of find_product."""
+    row = connection.execute(LOCK_TERMS if lock else READ_TERMS, {"enterprise": enterprise}).one_or_none()
     return Terms() if row is None else Terms(**row._asdict())
 
 
@@ -183,3 +180,16 @@ def _told(limits: Limits) -> dict[str, int | None]:
         "day_limit_points": limits.day_limit_points,
         "pin_above_points": limits.pin_above_points,
     }
+
+
+def _product(row: Row[Any]) -> Product:
+    return Product(
+        id=row.id,
+        code=row.code,
+        name=row.name,
+        limits=Limits(
+            limit_points=row.limit_points,
+            day_limit_points=row.day_limit_points,
+            pin_above_points=row.pin_above_points,
+        ),
+    )

@@ -12,10 +12,15 @@ from ledger.database import Database, Scope
 from ledger.model import OFFICE_TERMINAL, SLOTS
 from ledger.postings import Grant, Outcome
 
-__all__ = ["GRANT_BATCH", "Account", "Granting", "create_member", "grant", "grant_many"]
+__all__ = ["GRANT_BATCH", "INSERT_WORDS", "Account", "Granting", "create_member", "grant", "grant_many"]
 
 INSERT_MEMBER = text(
     "INSERT INTO member (enterprise_id, code, name) VALUES (:enterprise_id, :code, :name) RETURNING id"
+)
+INSERT_WORDS = text(
+    """INSERT INTO member_word (member_id, word, enterprise_id)
+       SELECT m.id, w, m.enterprise_id FROM member m, member_words(m.name, m.code) w
+       WHERE m.id = ANY(:members)"""
 )
 NEXT_ACCOUNT = text("SELECT nextval('account_id_seq')")
 INSERT_ACCOUNT = text(
@@ -55,6 +60,7 @@ def create_member(connection: Connection, *, enterprise: int, code: str, name: s
     member = connection.execute(
         INSERT_MEMBER, {"enterprise_id": enterprise, "code": code, "name": name}
     ).scalar_one()
+    connection.execute(INSERT_WORDS, {"members": [member]})
     new: int = connection.execute(NEXT_ACCOUNT).scalar_one()
     account = Account(slot=new % SLOTS, id=new, enterprise_id=enterprise)
     connection.execute(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Required, TypedDict, Unpack
+from typing import Literal, Required, TypeAlias, TypedDict, Unpack
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError, NoResultFound
@@ -11,8 +11,8 @@ from ledger import events
 from ledger.businessday import hold_date
 
 __all__ = [
-    "VERSION", "Offer", "PriceRefused", "PriceTerms", "agree_price", "catalogue", "catalogue_version",
-    "change_price", "create_service", "set_service_status",
+    "VERSION", "Offer", "PriceRefused", "PriceTerms", "WhyRefused", "agree_price", "catalogue",
+    "catalogue_version", "change_price", "create_service", "edited", "hold_open_date", "set_service_status",
 ]  # fmt: skip
 
 INSERT_SERVICE = text(
@@ -77,8 +77,19 @@ class PriceTerms(TypedDict, total=False):
     open_range: tuple[int, int] | None
 
 
+WhyRefused: TypeAlias = Literal["passed", "in_force", "overlap", "changed", "ended"]
+
+
 class PriceRefused(Exception):
-    """A price that cannot be agreed for these days; the text says why. Roll the transaction back."""
+    """A price that cannot be agreed for these days; the text says why. Roll the transaction back.
+
+    `why` in a word: the day has `passed`, the price is `in_force` on it, another agreement has a day
+    (`overlap`); prices have `changed` since they were looked at; the agreement has `ended`.
+    """
+
+    def __init__(self, why: WhyRefused, words: str) -> None:
+        super().__init__(words)
+        self.why = why
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +119,7 @@ class Offer:
 
 def create_service(connection: Connection, *, code: str, name: str, name_zh: str, unit: str) -> int:
     """A new kind of service, sellable as soon as a merchant has a price for it. Returns its id."""
-    _edited(connection)
+    edited(connection)
     new: int = connection.execute(
         INSERT_SERVICE, {"code": code, "name": name, "name_zh": name_zh, "unit": unit}
     ).scalar_one()
@@ -117,7 +128,7 @@ def create_service(connection: Connection, *, code: str, name: str, name_zh: str
 
 def set_service_status(connection: Connection, service: int, status: str) -> None:
     """`open` or `closed`, for every merchant, from the next message on."""
-    _edited(connection)
+    edited(connection)
     connection.execute(SERVICE_STATUS, {"id": service, "status": status})
 
 
@@ -134,7 +145,7 @@ def agree_price(
 
     The database refuses two agreements for one day.
     """
-    _edited(connection)
+    edited(connection)
     return _agree(connection, merchant, service, since, until, terms)
 
 
@@ -153,18 +164,17 @@ def change_price(
     was to begin on `since` itself is withdrawn. Raises PriceRefused for a day that has passed, for the
     open business date while a price is in force on it, and for days that another agreement has.
     """
-    _edited(connection)  # first, as everybody: it is the lock that changes of prices queue for
-    today = hold_date(connection)  # it does not turn meanwhile: sales on it would keep the old price
-    if today is None:
-        raise NoResultFound("no business day is open")
+    today = hold_open_date(connection)
     running = connection.execute(
         RUNNING, {"merchant": merchant, "service": service, "since": since}
     ).one_or_none()
     if since < today:
-        raise PriceRefused(f"{since} has passed: the open business date is {today}")
+        raise PriceRefused("passed", f"{since} has passed: the open business date is {today}")
     if running is not None:
         if since == today:
-            raise PriceRefused(f"the price of {today} is in force; it can change from the day after on")
+            raise PriceRefused(
+                "in_force", f"the price of {today} is in force; it can change from the day after on"
+            )
         connection.execute(END_BEFORE, {"id": running.id, "since": since})
         until = until or running.until
     try:
@@ -172,7 +182,21 @@ def change_price(
     except IntegrityError as error:
         if OVERLAP not in str(error.orig):
             raise
-        raise PriceRefused(f"another agreement holds on a day from {since} on; name a last day") from error
+        raise PriceRefused(
+            "overlap", f"another agreement holds on a day from {since} on; name a last day"
+        ) from error
+
+
+def hold_open_date(connection: Connection) -> date:
+    """Prices are about to change: take their lock, and hold the business date. Returns it.
+
+    It does not turn meanwhile: sales on it would keep the old price. NoResultFound when no day is open.
+    """
+    edited(connection)
+    today = hold_date(connection)
+    if today is None:
+        raise NoResultFound("no business day is open")
+    return today
 
 
 def catalogue_version(connection: Connection) -> int:
@@ -210,7 +234,10 @@ def _agree(
     return new
 
 
-def _edited(connection: Connection) -> None:
-    """Terminals that are connected hear of it when the transaction commits."""
+def edited(connection: Connection) -> None:
+    """Services or prices change: terminals that are connected hear of it when the transaction commits.
+
+    Also the lock that changes of prices queue for, so it is taken first.
+    """
     connection.execute(EDITED)
     events.announce(connection, events.Event(kind="catalogue"))

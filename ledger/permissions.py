@@ -4,7 +4,10 @@ A permission names an operation on a noun. A role is a set of them; staff hold r
 (ledger.rights). Rows of a tenant are its own whatever a role says: row level security sees to that.
 """
 
-__all__ = ["ALL", "PERMISSIONS", "READY_MADE", "REACHES"]
+__all__ = ["ADMINISTRATION", "ALL", "PERMISSIONS", "READY_MADE", "REACHES"]
+
+ADMINISTRATION = frozenset({"staff.change", "roles.change"})
+"""Whoever holds both over the whole tenant can mend everything else; a tenant never loses its last one."""
 
 REACHES = ("unit", "below", "tenant")  # own unit, unit and below, whole tenant
 
@@ -14,8 +17,8 @@ _EVERY_KIND = frozenset({
 })  # fmt: skip
 _OF_MEMBERS = frozenset({
     "members.view", "members.personal", "members.change", "members.import", "members.erase", "cards.view",
-    "cards.issue", "cards.change", "points.view", "points.grant", "points.topup", "points.adjust",
-    "points.approve", "points.budget",
+    "cards.issue", "cards.change", "cards.terms", "points.view", "points.grant", "points.topup",
+    "points.adjust", "points.approve", "points.budget",
 })  # fmt: skip
 _OF_SHOPS = frozenset({"merchants.view", "services.view", "terminals.view", "terminals.change"})
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal, TypeAlias
+from uuid import UUID
 
 from sqlalchemy import Connection, text
 
@@ -18,15 +19,16 @@ Outcome: TypeAlias = Literal["all", "approved", "refused"]
 
 NO_BOUND = 2**63 - 1  # above every id
 
-# The inner SELECT walks the index on id backwards and stops at the limit; only its rows are joined.
+# `rows` stops at its limit, and only what it gives is joined.
 # LATERAL with a limit and not EXISTS, which the planner may answer by hashing the whole table.
-LATEST = """
+JOINED = """
 SELECT t.id, t.posted_at, t.business_date, t.kind, t.code, t.points, t.balance, t.card_tail,
        merchant.name AS merchant, store.name AS store, t.terminal_id, terminal.name AS terminal,
        service.name AS service, service.name_zh AS service_zh, t.reverses IS NOT NULL AS undoes,
        undone.id IS NOT NULL OR last.kind IS NOT DISTINCT FROM 'reversal' AS reversed,
-       refund.points AS refunded, last.kind AS ended_by, held.expires_at AS held_until
-FROM (SELECT * FROM transaction WHERE id < :before{outcome} ORDER BY id DESC LIMIT :limit) t
+       refund.points AS refunded, last.kind AS ended_by, held.expires_at AS held_until, t.txid, t.batch,
+       t.reference, t.settlement_minor, t.currency
+FROM ({rows}) t
 LEFT JOIN organisation merchant ON merchant.id = t.merchant_id
 LEFT JOIN organisation store ON store.id = t.store_id
 LEFT JOIN terminal ON terminal.id = t.terminal_id
@@ -49,6 +51,9 @@ LEFT JOIN LATERAL (
 ) held ON true
 ORDER BY t.id DESC
 """
+LATEST = JOINED.format(
+    rows="SELECT * FROM transaction WHERE id < :before{outcome} ORDER BY id DESC LIMIT :limit"
+)
 LATEST_BY_OUTCOME: dict[Outcome, str] = {
     "all": LATEST.format(outcome=""),
     "approved": LATEST.format(outcome=" AND code = 0"),
@@ -91,6 +96,7 @@ class TransactionLine:
     `undoes`: it is a reversal of a purchase, and not of a hold. `ended_by`: of a hold, the kind of the row
     that ended it; `held_until`: when its time is over, None where the scope does not show it, as to a
     merchant. `terminal` is None where the scope does not show the terminal, as to an enterprise.
+    `settlement_minor`: money to the merchant, in minor units of `currency`.
     """
 
     id: int
@@ -112,6 +118,11 @@ class TransactionLine:
     refunded: int
     ended_by: str | None
     held_until: datetime | None
+    txid: UUID
+    batch: int | None
+    reference: str | None
+    settlement_minor: int | None
+    currency: str | None
 
     @property
     def number(self) -> str:

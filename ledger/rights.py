@@ -9,15 +9,18 @@ from ledger.permissions import PERMISSIONS, READY_MADE
 
 __all__ = ["Rights", "assign", "rights_of"]
 
-# A unit and all below it. Trees are shallow and a person holds few roles.
+# A unit and all below it. OFFSET keeps it to the index, unit by unit: without statistics of the table the
+# planner would compare every unit with every other.
 HELD = text(
     """SELECT a.ready_made, r.permissions, a.reach,
               CASE a.reach WHEN 'unit' THEN ARRAY[a.organisation_id] WHEN 'below' THEN ARRAY(
                   WITH RECURSIVE below AS (
                       SELECT a.organisation_id AS id
                       UNION ALL
-                      SELECT o.id FROM organisation o JOIN below b ON o.parent_id = b.id
-                      WHERE o.tenant_id = a.tenant_id
+                      SELECT o.id FROM below b, LATERAL (
+                          SELECT id FROM organisation
+                          WHERE tenant_id = a.tenant_id AND parent_id = b.id OFFSET 0
+                      ) o
                   ) SELECT id FROM below) END AS units
        FROM assignment a LEFT JOIN role r ON r.tenant_id = a.tenant_id AND r.id = a.role_id
        WHERE a.staff_id = :staff"""
@@ -37,6 +40,10 @@ class Rights:
 
     def __contains__(self, permission: str) -> bool:
         return permission in self.units
+
+    def whole(self, permission: str) -> bool:
+        """Whether a permission is held over the whole tenant."""
+        return permission in self.units and self.units[permission] is None
 
     def covers(self, other: "Rights") -> bool:
         """Whether these are no less than `other`: nobody gives away what they do not have."""

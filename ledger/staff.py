@@ -9,27 +9,41 @@ import re
 import unicodedata
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from nacl import pwhash
 from nacl.exceptions import InvalidkeyError
 from sqlalchemy import Connection, text
 
 from ledger.database import Database, Scope
+from ledger.login_events import Outcome, Visitor, record_login
+from ledger.permissions import ADMINISTRATION
 from ledger.rights import Rights, assign, rights_of
 
-__all__ = ["LOGIN_PATTERN", "PASSWORD_MIN", "StaffProfile", "authenticate", "create_staff", "staff_by_id"]
+__all__ = [
+    "COST", "LOGIN_PATTERN", "PASSWORD_MIN", "PAUSES", "Cost", "StaffProfile", "authenticate", "create_staff",
+    "set_password", "staff_by_id", "typed_login",
+]  # fmt: skip
 
 LOGIN_PATTERN = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")  # what people can type on any keyboard
 PASSWORD_MIN = 8  # characters; NIST SP 800-63B asks for no less
-# Argon2id: above OWASP's least (19 MiB, 2 passes); eight logins at once still fit a small machine.
-PASSWORD_PASSES = 3
-PASSWORD_MEMORY = 32 * 1024 * 1024
+
+
+class Cost(NamedTuple):
+    """What one Argon2id takes: above OWASP's least (19 MiB, 2 passes); eight at once fit a small machine."""
+
+    passes: int = 3
+    memory: int = 32 * 1024 * 1024
+
+
+COST = Cost()  # tests, which log in a thousand times, set another
 
 FREE_TRIES = 5  # wrong passwords before the first pause: a person's typing mistakes
 FIRST_PAUSE_S = 30  # doubles with each further wrong password
 LONGEST_PAUSE_S = (
     900  # long enough against guessing, short enough that nobody locks a colleague out for the day
 )
+PAUSES = {"free": FREE_TRIES, "first": FIRST_PAUSE_S, "longest": LONGEST_PAUSE_S}
 
 INSERT = """
 INSERT INTO staff (tenant_id, organisation_id, login, name, password_hash, language)
@@ -44,12 +58,17 @@ SET failed_tries = LEAST(s.failed_tries + 1, 1000),
         CAST(:now AS timestamptz) + make_interval(secs =>
             LEAST(:first * power(2, LEAST(s.failed_tries + 1 - :free, 20)), :longest)) END
 WHERE s.login = :login AND s.status = 'active' AND (s.locked_until IS NULL OR s.locked_until <= :now)
-RETURNING s.id, s.password_hash
+RETURNING s.id, s.tenant_id, s.password_hash
+"""
+WHOSE = "SELECT id, tenant_id FROM staff WHERE login = :login"
+SET_PASSWORD = """
+UPDATE staff SET password_hash = :password_hash, failed_tries = 0, locked_until = NULL WHERE id = :id
 """
 FORGIVE = "UPDATE staff SET failed_tries = 0, locked_until = NULL WHERE id = :id"
 BY_ID = """
 SELECT s.id, s.login, s.name, s.language, s.tenant_id, tenant.kind AS tenant_kind, tenant.name AS tenant_name,
-       own.name AS organisation_name, s.password_hash
+       s.organisation_id, own.name AS organisation_name, s.password_hash,
+       s.factor_secret IS NOT NULL AS second_factor, tenant.second_factor AS factor_rule
 FROM staff s
 JOIN organisation tenant ON tenant.id = s.tenant_id
 JOIN organisation own ON own.id = s.organisation_id
@@ -72,9 +91,19 @@ class StaffProfile:
     tenant_id: int
     tenant_kind: str
     tenant_name: str
+    organisation_id: int
     organisation_name: str
+    second_factor: bool
+    factor_rule: str
     password_mark: str = field(repr=False)
     rights: Rights = field(default_factory=Rights, repr=False)
+
+    @property
+    def factor_due(self) -> bool:
+        """Whether the tenant asks for a second factor that this person has not set up."""
+        if self.second_factor or self.factor_rule == "free":
+            return False
+        return self.factor_rule == "everybody" or any(name in self.rights for name in ADMINISTRATION)
 
     def scope(self, permission: str | None = None) -> Scope:
         """Whose rows this person may see, for an operation that needs `permission`.
@@ -124,25 +153,44 @@ def create_staff(
     return int(row.id)
 
 
-def authenticate(database: Database, login: str, password: str, *, now: datetime) -> StaffProfile | None:
+def set_password(connection: Connection, staff: int, password: str) -> None:
+    """Give a person a new password, and let them try again at once. ValueError for one that is too short."""
+    if len(password) < PASSWORD_MIN:
+        raise ValueError(f"a password has at least {PASSWORD_MIN} characters")
+    connection.execute(text(SET_PASSWORD), {"id": staff, "password_hash": _hash(password)})
+
+
+def authenticate(
+    database: Database, login: str, password: str, *, now: datetime, visitor: Visitor | None = None
+) -> StaffProfile | None:
     """The person with this login and password, or None: unknown, closed, wrong, or paused after wrong tries.
 
-    All of these cost one Argon2id hash, made outside any transaction: no connection waits for it.
+    All of these cost one Argon2id hash, made outside any transaction: no connection waits for it. What went
+    wrong is written into the history of logins when a `visitor` is named.
     """
-    login = unicodedata.normalize("NFKC", login).strip().lower()
+    login = typed_login(login)
     attempt = None
     if LOGIN_PATTERN.fullmatch(login):
-        pause = {"free": FREE_TRIES, "first": FIRST_PAUSE_S, "longest": LONGEST_PAUSE_S}
         with database.transaction(Scope.everything()) as connection:
-            attempt = connection.execute(text(COUNT_TRY), {"login": login, "now": now} | pause).one_or_none()
+            attempt = connection.execute(text(COUNT_TRY), {"login": login, "now": now} | PAUSES).one_or_none()
+    if attempt is not None and _matches(attempt.password_hash, password):
+        with database.transaction(Scope.everything()) as connection:
+            connection.execute(text(FORGIVE), {"id": attempt.id})
+            return staff_by_id(connection, attempt.id)
     if attempt is None:
         _hash(password)
-        return None
-    if not _matches(attempt.password_hash, password):
-        return None
-    with database.transaction(Scope.everything()) as connection:
-        connection.execute(text(FORGIVE), {"id": attempt.id})
-        return staff_by_id(connection, attempt.id)
+    if visitor is not None:
+        with database.transaction(Scope.everything()) as connection:
+            whose = connection.execute(text(WHOSE), {"login": login.replace("\0", "")}).one_or_none()
+            staff, tenant = (None, None) if whose is None else (int(whose.id), int(whose.tenant_id))
+            outcome: Outcome = "wrong_password" if attempt else "unknown" if whose is None else "paused"
+            record_login(connection, visitor, outcome, staff=staff, tenant=tenant, now=now)
+    return None
+
+
+def typed_login(login: str) -> str:
+    """A login as it is kept, however it was typed."""
+    return unicodedata.normalize("NFKC", login).strip().lower()
 
 
 def staff_by_id(connection: Connection, staff_id: int) -> StaffProfile | None:
@@ -158,7 +206,7 @@ def staff_by_id(connection: Connection, staff_id: int) -> StaffProfile | None:
 
 
 def _hash(password: str) -> str:
-    return pwhash.argon2id.str(_typed(password), opslimit=PASSWORD_PASSES, memlimit=PASSWORD_MEMORY).decode()
+    return pwhash.argon2id.str(_typed(password), opslimit=COST.passes, memlimit=COST.memory).decode()
 
 
 def _matches(password_hash: str, password: str) -> bool:

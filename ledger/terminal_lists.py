@@ -20,16 +20,23 @@ Status: TypeAlias = Literal["all", "created", "active", "revoked"]
 LINE = """
 SELECT t.id, t.name, t.kind, t.status, t.tenant_id AS merchant_id, m.name AS merchant, t.store_id,
        s.name AS store, t.model, t.software, t.last_login_at, t.key_since, t.key_change_asked, t.clock_off_s,
-       t.last_batch, b.code = 0 AS balanced
+       t.last_batch, b.code = 0 AS balanced, p.connected_until, p.heard_at
 FROM terminal t
 JOIN organisation m ON m.id = t.tenant_id
 JOIN organisation s ON s.id = t.store_id
 LEFT JOIN terminal_batch b ON b.terminal_id = t.id AND b.batch = t.last_batch
+LEFT JOIN terminal_presence p ON p.terminal_id = t.id
 WHERE t.kind <> 'office' AND """
 MATCHES = """(:words = '' OR strpos(lower(t.name), lower(:words)) > 0
               OR strpos(lower(s.name), lower(:words)) > 0 OR strpos(lower(m.name), lower(:words)) > 0)"""
 LIST = text(
     f"""{LINE} {MATCHES} AND (:status = 'all' OR t.status = :status)
+        AND (CAST(:merchant AS int8) IS NULL OR t.tenant_id = :merchant)
+        AND (CAST(:store AS int8) IS NULL OR t.store_id = :store)
+        AND (CAST(:after AS int8) IS NULL OR (m.name, m.id, s.name, s.id, t.name, t.id) > (
+            SELECT am.name, am.id, st.name, st.id, a.name, a.id FROM terminal a
+            JOIN organisation am ON am.id = a.tenant_id JOIN organisation st ON st.id = a.store_id
+            WHERE a.id = :after))
         ORDER BY m.name, m.id, s.name, s.id, t.name, t.id LIMIT :most"""
 )
 ONE = text(f"{LINE} t.id = :terminal")
@@ -40,7 +47,7 @@ STORES = text(
        FROM organisation s JOIN organisation m ON m.id = s.tenant_id
        WHERE s.kind = 'store' AND s.status = 'open' AND m.kind = 'merchant' AND m.status = 'open'
          AND (CAST(:merchant AS int8) IS NULL OR s.tenant_id = :merchant)
-       ORDER BY m.name, m.id, s.name, s.id"""
+       ORDER BY m.name, m.id, s.name, s.id LIMIT :most"""
 )
 BATCHES = text(
     """SELECT batch, code, business_date, reconciled_at FROM terminal_batch
@@ -65,7 +72,8 @@ class TerminalLine:
     """A terminal and its place. `kind`: pos, phone or counter; `status`: created, active or revoked.
 
     `clock_off_s` is its clock minus ours at its last login, in seconds. `last_batch` is the newest that
-    was reconciled, `balanced` whether both sides had the same totals in it.
+    was reconciled, `balanced` whether both sides had the same totals in it. `heard_at` is its last message
+    as of the newest note of its server process (ledger.presence).
     """
 
     id: int
@@ -84,6 +92,12 @@ class TerminalLine:
     clock_off_s: int | None
     last_batch: int | None
     balanced: bool | None
+    connected_until: datetime | None = None
+    heard_at: datetime | None = None
+
+    def connected(self, now: datetime) -> bool:
+        """Whether a server process has noted it as connected, and lately."""
+        return self.status == "active" and self.connected_until is not None and now < self.connected_until
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,16 +154,25 @@ class Batch:
 
 
 def list_terminals(
-    connection: Connection, *, words: str = "", status: Status = "all", most: int = 100
+    connection: Connection,
+    *,
+    words: str = "",
+    status: Status = "all",
+    merchant: int | None = None,
+    store: int | None = None,
+    after: int | None = None,
+    most: int = 100,
 ) -> list[TerminalLine]:
     """At most `most` terminals of the scope, by merchant, store and name; the office is none of them.
 
-    `words` is a part of the terminal's, the store's or the merchant's name.
+    `words` is a part of the terminal's, the store's or the merchant's name. Of one merchant or store alone
+    where they are named; from the one after the terminal `after`.
     """
     words = words.strip()
     if "\x00" in words:  # PostgreSQL's text has no NUL
         return []
-    rows = connection.execute(LIST, {"words": words, "status": status, "most": most})
+    asked = {"words": words, "status": status, "merchant": merchant, "store": store, "after": after}
+    rows = connection.execute(LIST, asked | {"most": most})
     return [TerminalLine(**row._asdict()) for row in rows]
 
 
@@ -166,9 +189,9 @@ def find_terminal(connection: Connection, terminal: int) -> TerminalLine | None:
     return TerminalLine(**row._asdict()) if row is not None else None
 
 
-def stores(connection: Connection, *, merchant: int | None = None) -> list[Store]:
-    """The open stores of one merchant, or of all, by name."""
-    return [Store(*row) for row in connection.execute(STORES, {"merchant": merchant})]
+def stores(connection: Connection, *, merchant: int | None = None, most: int = 10_000) -> list[Store]:
+    """The open stores of one merchant, or of all, by name, at most `most`."""
+    return [Store(*row) for row in connection.execute(STORES, {"merchant": merchant, "most": most})]
 
 
 def batches(connection: Connection, terminal: int, *, most: int = 30) -> list[Batch]:

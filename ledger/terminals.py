@@ -15,7 +15,7 @@ from ledger.events import Event, announce
 __all__ = [
     "KEY_DAYS", "SEATED", "Invitation", "TerminalSeat", "ask_key_change", "change_key", "clock_off_s",
     "count_named", "create_enrolment", "create_terminal", "enrol", "invitation", "is_active",
-    "key_changes_asked", "outdated", "refused_invitation", "replaced", "revoke",
+    "key_changes_asked", "move", "outdated", "refused_invitation", "replaced", "revoke",
 ]  # fmt: skip
 
 INSERT = text(
@@ -78,6 +78,13 @@ LOCK_KEY = text("SELECT pg_advisory_xact_lock(hashtextextended('tessera.key ' ||
 KEY_TAKEN = text(
     """SELECT EXISTS (SELECT FROM terminal
                       WHERE (public_key = :key OR next_public_key = :key) AND id <> :terminal)"""
+)
+# To a store that is open, of the same merchant.
+MOVE = text(
+    """UPDATE terminal t SET store_id = s.id FROM organisation s
+       WHERE t.id = :terminal AND t.status <> 'revoked' AND t.kind <> 'office' AND s.id = :store
+         AND s.tenant_id = t.tenant_id AND s.kind = 'store' AND s.status = 'open' AND t.store_id <> s.id
+       RETURNING t.id"""
 )
 CHANGE_KEY = text(
     """UPDATE terminal SET next_public_key = :key
@@ -232,6 +239,15 @@ def revoke(connection: Connection, terminal: int) -> bool:
         return False
     announce(connection, Event("ended", terminal=terminal, serial=serial, reason="revoked"))
     return True
+
+
+def move(connection: Connection, terminal: int, store: int) -> bool:
+    """What the terminal sells from now on, another store of its merchant sells. What it has sold stays.
+
+    False, and nothing is done, for a revoked one and for a store that is closed, another merchant's, or
+    its own already. Its receipts name the new store after its next login.
+    """
+    return connection.execute(MOVE, {"terminal": terminal, "store": store}).scalar_one_or_none() is not None
 
 
 def change_key(connection: Connection, terminal: int, key: bytes) -> bool:

@@ -1,8 +1,10 @@
 """The audit trail: who did what, when, from where, before and after, chained by hashes per tenant.
 
 A line's hash is BLAKE2b-256 over the hash of the line before and the line's own canonical form: a JSON
-array, without spaces, of all its columns in the order of `_canonical`, which `version` names. Whoever
-changes, inserts or removes a line breaks the chain at that line; `broken` finds it.
+array, without spaces, of all its columns in the order of COLUMNS, the form that `version` names. Whoever
+changes, inserts or removes a line breaks the chain at that line; `broken` finds it. Whoever may write
+every table could write a whole new chain: against that, the heads are noted outside the database
+(ledger.trail_check), and a noted line must stay what it was.
 """
 
 import hashlib
@@ -14,7 +16,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, text
 
-__all__ = ["VERSION", "Actor", "Broken", "broken", "record", "tenants"]
+__all__ = ["VERSION", "Actor", "Broken", "Head", "broken", "head", "line_hash", "record", "tenants"]
 
 VERSION = 1
 _START = bytes(32)
@@ -38,7 +40,13 @@ LINES = text(
         ORDER BY number LIMIT :most"""
 )
 READ_HEAD = text("SELECT number, hash FROM trail_head WHERE tenant_id = :tenant")
-TENANTS = text("SELECT tenant_id FROM trail_head ORDER BY tenant_id")
+LINE_HASH = text("SELECT hash FROM trail_line WHERE tenant_id = :tenant AND number = :number")
+# Lines without a head tell of a head that somebody took away.
+TENANTS = text(
+    """SELECT o.id FROM organisation o WHERE o.parent_id IS NULL
+       AND (EXISTS (SELECT FROM trail_head h WHERE h.tenant_id = o.id)
+            OR EXISTS (SELECT FROM trail_line l WHERE l.tenant_id = o.id)) ORDER BY o.id"""
+)
 PAGE = 5_000  # lines read at a time when the chain is followed
 
 
@@ -49,6 +57,14 @@ class Actor:
     staff_id: int | None
     name: str
     address: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where a trail ends: the number and the hash of its last line."""
+
+    number: int
+    hash: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +102,14 @@ def record(
         "version": VERSION,
         "happened_at": now.astimezone(UTC),
         "staff_id": actor.staff_id,
-        "staff_name": actor.name,
+        "staff_name": _storable(actor.name),
         "address": actor.address,
         "what": what,
         "subject_kind": kind,
-        "subject_id": str(id),
+        "subject_id": _storable(str(id)),
         "before": _json(before),
         "after": _json(after),
-        "reason": reason,
+        "reason": None if reason is None else _storable(reason),
     }
     row["hash"] = _hash(last, tuple(row.values()))
     connection.execute(INSERT, row)
@@ -101,28 +117,67 @@ def record(
     return int(number) + 1
 
 
-def broken(connection: Connection, tenant: int) -> Broken | None:
-    """The first line of `tenant`'s trail that does not follow from the one before; None when all do."""
-    last, expected = _START, 1
-    while True:
-        rows = connection.execute(LINES, {"tenant": tenant, "after": expected - 1, "most": PAGE}).all()
+def broken(connection: Connection, tenant: int, *, after: int = 0, most: int | None = None) -> Broken | None:
+    """The first line of `tenant`'s trail that does not follow from the one before; None when all do.
+
+    With `after` and `most` only so many lines after that one, for trails that are followed in parts: the
+    end is looked at only when it is reached. Lines that are written meanwhile are followed too.
+    """
+    last, expected, left = _START, after + 1, most
+    if after:
+        known = line_hash(connection, tenant, after)
+        if known is None:
+            return Broken(tenant, after, "the line is missing")
+        last = known
+    while left is None or left > 0:
+        size = PAGE if left is None else min(PAGE, left)
+        rows = connection.execute(LINES, {"tenant": tenant, "after": expected - 1, "most": size}).all()
         for *columns, known in rows:
             if columns[1] != expected:
                 return Broken(tenant, expected, "the line is missing")
+            if columns[2] != VERSION:
+                return Broken(tenant, expected, f"the line is of version {columns[2]}, which nobody knows")
             if _hash(last, tuple(columns)) != bytes(known):
                 return Broken(tenant, expected, "the line was changed")
             last, expected = bytes(known), expected + 1
-        if len(rows) < PAGE:
-            break
-    head = connection.execute(READ_HEAD, {"tenant": tenant}).one_or_none()
-    if head is not None and (head.number, bytes(head.hash)) != (expected - 1, last):
-        return Broken(tenant, expected, "lines at the end are missing")
+        left = None if left is None else left - len(rows)
+        # Read after the lines: what was written meanwhile can only have moved it on.
+        end = head(connection, tenant)
+        if end.number < expected and (len(rows) < size or end.number < expected - 1):
+            return _wrong_end(tenant, end, expected - 1, last)
+        if not rows:
+            return Broken(tenant, expected, "lines at the end are missing")
     return None
+
+
+def _wrong_end(tenant: int, end: Head, number: int, last: bytes) -> Broken | None:
+    if end.number < number:
+        return Broken(tenant, end.number + 1, "the line stands after the end of the trail")
+    if end.hash != last:
+        return Broken(tenant, number, "the line is not the one that the trail ended with")
+    return None
+
+
+def head(connection: Connection, tenant: int) -> Head:
+    """Where `tenant`'s trail ends; number 0 before its first line."""
+    row = connection.execute(READ_HEAD, {"tenant": tenant}).one_or_none()
+    return Head(0, _START) if row is None else Head(row.number, bytes(row.hash))
+
+
+def line_hash(connection: Connection, tenant: int, number: int) -> bytes | None:
+    """The hash of one line as it is stored, or None when there is no such line."""
+    found = connection.execute(LINE_HASH, {"tenant": tenant, "number": number}).scalar_one_or_none()
+    return None if found is None else bytes(found)
 
 
 def tenants(connection: Connection) -> list[int]:
     """The tenants that have a trail, as far as the scope shows them."""
-    return [row.tenant_id for row in connection.execute(TENANTS)]
+    return list(connection.execute(TENANTS).scalars())
+
+
+def _storable(words: str) -> str:
+    """The words without what a text of PostgreSQL cannot hold: ids may come from anybody's address bar."""
+    return words.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
 
 
 def _json(told: Mapping[str, Any] | None) -> str | None:

@@ -15,7 +15,7 @@ __all__ = [
 
 _TENANTS = """
 INSERT INTO organisation (id, tenant_id, kind, code, name)
-SELECT id, id, '{kind}', '{code}-' || n, '{name} ' || n
+SELECT id, id, '{kind}', '{code}-' || id, '{name} ' || n
 FROM (SELECT n, nextval(pg_get_serial_sequence('organisation', 'id')) AS id
       FROM generate_series(1, %({count})s) AS n) AS new
 RETURNING id

@@ -1,4 +1,4 @@
-"""Opening the house: the database, the transaction server and the site, in order, and closing it again."""
+"""Opening the house: database, transaction server, site and worker, in order, and closing it again."""
 
 import contextlib
 import os
@@ -110,12 +110,17 @@ def opened(plan: Plan, environment: Mapping[str, str]) -> Iterator[House]:
         }
         for name in ("DATABASE_OWNER_URL", "DATABASE_SITE_URL"):
             common.pop(name, None)  # the programs have no use for the owner's password
-        server, site = (
+        server, site, worker = (
             Child("the transaction server", "txserver", "serve"),
             Child("the site", "admin", "serve"),
+            Child("the worker", "admin", "jobs"),
         )
-        house = House(plan, keyring, demonstration, device, database, (server, site))
-        for child, url, log in ((server, server_url, "txserver.log"), (site, site_url, "admin.log")):
+        house = House(plan, keyring, demonstration, device, database, (server, site, worker))
+        for child, url, log in (
+            (server, server_url, "txserver.log"),
+            (site, site_url, "admin.log"),
+            (worker, site_url, "jobs.log"),
+        ):
             say(f"Starting {child.name} …")
             stack.callback(_stop, child)
             child.start({**common, "DATABASE_URL": url}, plan.folder / "log" / log)

@@ -8,7 +8,14 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from ledger import businessday, cards, members, merchants, organisations, terminals
+from ledger import (
+    businessday,
+    cards,
+    members,
+    merchants,
+    organisations,
+    terminals,
+)
 from ledger.keyring import Keyring
 from ledger.postings import (
     Capture,

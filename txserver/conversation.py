@@ -64,11 +64,12 @@ async def _converse(
         authenticated()
         seat = admitted.seat
         seated = Seated(seat.id, seat.serial, channel, admitted.told, key_asked=admitted.key_asked)
+        seated.heard_at = trio.current_time()
         house.registry.enter(seated)
         house.metrics.sessions.inc()
         try:
             house.notices.welcome(seated)
-            return await _serve(channel, house, Requests(channel, house, seat, nursery))
+            return await _serve(channel, house, Requests(channel, house, seat, nursery), seated)
         finally:
             house.metrics.sessions.dec()
             house.registry.leave(seated)
@@ -89,9 +90,9 @@ class _End:
     logout: Logout | None = None
 
 
-async def _serve(channel: Channel, house: House, requests: Requests) -> str:
+async def _serve(channel: Channel, house: House, requests: Requests, seated: Seated) -> str:
     """Requests and replies, until one side has enough. Requests under way are finished first."""
-    hearing = _Hearing(channel, requests, house.log)
+    hearing = _Hearing(channel, requests, house.log, seated)
     end: _End | None = None
     with (
         trio.move_on_after(SESSION_SECONDS) as life,
@@ -118,18 +119,20 @@ async def _serve(channel: Channel, house: House, requests: Requests) -> str:
 class _Hearing:
     """Takes requests until there is a reason not to. A message keeps the session alive, half of one not."""
 
-    __slots__ = ("_channel", "_end", "_ended", "_log", "_requests", "_since")
+    __slots__ = ("_channel", "_end", "_ended", "_log", "_requests", "_seated")
 
-    def __init__(self, channel: Channel, requests: Requests, log: FilteringBoundLogger) -> None:
+    def __init__(
+        self, channel: Channel, requests: Requests, log: FilteringBoundLogger, seated: Seated
+    ) -> None:
         self._channel = channel
         self._log = log
         self._requests = requests
-        self._since = trio.current_time()  # the last message was heard
+        self._seated = seated  # which knows when the last message was heard
         self._end: _End | None = None
         self._ended = trio.Event()
 
     async def until_end(self, idle_s: float) -> _End | None:
-        while (left_s := self._since + idle_s - trio.current_time()) > 0:
+        while (left_s := self._seated.heard_at + idle_s - trio.current_time()) > 0:
             # Looked at anew when it is over, for moving a deadline at every message would cost more.
             with trio.move_on_after(left_s):
                 await self._ended.wait()
@@ -158,13 +161,14 @@ class _Hearing:
             return _End(self._channel.lost)
         if messages is None:
             return _End("connection_lost")
+        seated = self._seated
         if messages:
-            self._since = trio.current_time()
+            seated.heard_at = trio.current_time()
         for message in messages:
             assert isinstance(message, Request)
             if isinstance(message, Logout):
                 return _End("logout", logout=message)
             if self._requests.in_flight >= MAX_IN_FLIGHT:
                 return _End("in_flight", fault=True)
-            self._requests.take(message, self._since)
+            self._requests.take(message, seated.heard_at)
         return None

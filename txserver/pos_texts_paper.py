@@ -191,6 +191,7 @@ PAPER: Mapping[str, tuple[str, str]] = MappingProxyType({
     "kind.tombstone": ("Undone before", "预先撤销"),
     "kind.grant": ("Granted", "发放"),
     "kind.top_up": ("Topped up", "充值"),
+    "kind.adjustment": ("Corrected", "更正"),
     "kind.expiry": ("Expired", "失效"),
     "kind.pin_change": ("PIN changed", "修改密码"),
     # how a hold ended

@@ -40,6 +40,7 @@ class Seated:
     told: Facts
     key_asked: bool = False  # for a new key of its own
     change_key: bool = False  # it is to be asked for one
+    heard_at: float = 0.0  # when its last message was heard, by the registry's clock
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,13 @@
 
 An event is a hint that may be missed. So whenever hearing begins, and every `look_s`, everything is
 looked up: sessions that are over, the business date, the catalogue's version, the keys that are to
-change. The sweep, which ends holds and books what expired, runs here too. Nothing that fails here is fatal.
+change; and it is noted for the site which terminals are connected. The sweep, which ends holds and books
+what expired, runs here too, and what closed days come to is added up. Nothing that fails here is fatal.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
 
@@ -18,6 +19,8 @@ from ledger import businessday, merchants, sweep, terminals
 from ledger.database import Database, DatabaseAway, DatabaseUnfit, Scope
 from ledger.events import Event
 from ledger.keyring import Keyring, KeyringError
+from ledger.presence import note_presence
+from ledger.totals import add_up
 from protocol.noise import KeyPair
 from txserver.hearing import Ear
 from txserver.house import House
@@ -25,6 +28,7 @@ from txserver.house import House
 __all__ = ["Watcher", "keep_day", "key_pairs"]
 
 SETTLE_SECONDS = 0.1  # between two looks at the facts: a hundred prices are often edited in a row
+PRESENT_LOOKS = 2  # a terminal counts as connected for so many looks after it was noted
 SWEEP_ACCOUNTS = 100  # locked together, for some ten milliseconds
 SWEEP_PAUSE_SECONDS = 0.25
 
@@ -72,6 +76,7 @@ class Watcher:
         self._sweeping = trio.CapacityLimiter(1)
         self._due = trio.Event()
         self._all_due = True
+        self._somebody_noted = False
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Watch until cancelled. Started when events are heard, or when it is known that they are not."""
@@ -123,6 +128,7 @@ class Watcher:
         context, log = self._house.context, self._house.log
         await self._found("calendar", lambda: keep_day(context.database, context.booking_time(), log))
         await self._look_at_database(self._house.registry.serials())
+        await self._note_presence()
         await self._look_at_keys()
 
     async def _look_at_database(self, serials: dict[int, int]) -> None:
@@ -147,6 +153,25 @@ class Watcher:
         house.context.business_date = day
         house.notices.learn(catalogue=seen.catalogue, business_date=day)
         house.notices.remind_key(seen.key_changes)
+
+    async def _note_presence(self) -> None:
+        """Say in the database which terminals are connected here, and when each was heard last."""
+        house, now, clock = self._house, self._house.context.now(), trio.current_time()
+        heard = {
+            seated.terminal: now - timedelta(seconds=max(0.0, clock - seated.heard_at))
+            for seated in house.registry
+        }
+        if not heard and not self._somebody_noted:
+            return
+
+        def note() -> bool:
+            lasts = timedelta(seconds=PRESENT_LOOKS * self._look_s)
+            with house.context.database.transaction(Scope.everything()) as connection:
+                note_presence(connection, house.worker, heard, now=now, lasts=lasts)
+            return True
+
+        if await self._found("presence", note):
+            self._somebody_noted = bool(heard)
 
     async def _look_at_keys(self) -> None:
         """Take over keys that were rotated: handshakes use them from now on, and terminals are told."""
@@ -184,6 +209,7 @@ class Watcher:
         while True:
             await trio.sleep(self._sweep_s)
             await self._sweep_all()
+            await self._add_up_days()
 
     async def _sweep_all(self) -> None:
         """A little at a time until nothing is left: debits have the locks in between."""
@@ -205,6 +231,14 @@ class Watcher:
             await trio.sleep(SWEEP_PAUSE_SECONDS)
         if accounts:
             self._house.log.info("swept", accounts=accounts, holds=holds, points=points)
+
+    async def _add_up_days(self) -> None:
+        """What closed days come to, for the site's charts: a day at a time, each once."""
+        database, now = self._house.context.database, self._house.context.booking_time()
+        while True:
+            if await self._found("totals", lambda: add_up(database, now), limiter=self._sweeping) is None:
+                break
+            await trio.sleep(SWEEP_PAUSE_SECONDS)
 
     def _new_txid(self) -> UUID:
         return UUID(bytes=self._house.random_bytes(16))

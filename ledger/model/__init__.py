@@ -10,6 +10,9 @@ Those rows are never deleted (no program holds DELETE), and an invariant looks f
 """
 
 from ledger.model.base import ACCOUNT_ID, CARD_ID, LOT_ID, OFFICE_TERMINAL, SLOTS, TRANSACTION_ID, Base
+from ledger.model.card_batch import CardBatch, CardBatchLine
+from ledger.model.day_total import DayTotal
+from ledger.model.funding import ApprovalTerms, Budget, PointOrder, PointOrderLine
 from ledger.model.member import (
     Account,
     Card,
@@ -34,6 +37,16 @@ from ledger.model.operator import (
     Service,
     Staff,
 )
+from ledger.model.person import ImportFile, ImportLine, MemberNote, MemberPlate, MemberWord, Person
+from ledger.model.shop import (
+    MerchantContact,
+    MerchantDetail,
+    ServiceCategory,
+    StoreDetail,
+    StoreHours,
+    TerminalPresence,
+)
+from ledger.model.staff import Invitation, LoginEvent, RecoveryCode, StaffSession
 from ledger.model.terminal import (
     BatchDifference,
     Enrolment,
@@ -43,9 +56,13 @@ from ledger.model.terminal import (
 )
 
 __all__ = [
-    "ACCOUNT_ID", "CARD_ID", "LOT_ID", "OFFICE_TERMINAL", "SLOTS", "TRANSACTION_ID", "Account", "Assignment",
-    "Base", "BatchDifference", "BusinessDay", "Calendar", "Card", "CardEvent", "CardProduct",
-    "CatalogueVersion", "Enrolment", "EnterpriseTerms", "Entry", "Hold", "HoldLot", "Job", "Lot", "Member",
-    "Misuse", "Organisation", "Price", "Role", "Service", "Staff", "Submission", "Terminal", "TerminalBatch",
-    "TerminalBatchTotal", "TrailHead", "TrailLine", "Transaction",
+    "ACCOUNT_ID", "CARD_ID", "LOT_ID", "OFFICE_TERMINAL", "SLOTS", "TRANSACTION_ID", "Account",
+    "ApprovalTerms", "Assignment", "Base", "BatchDifference", "Budget", "BusinessDay", "Calendar", "Card",
+    "CardBatch", "CardBatchLine", "CardEvent", "CardProduct", "CatalogueVersion", "DayTotal", "Enrolment",
+    "EnterpriseTerms", "Entry", "Hold", "HoldLot", "ImportFile", "ImportLine", "Invitation", "Job",
+    "LoginEvent", "Lot", "Member", "MemberNote", "MemberPlate", "MemberWord", "MerchantContact",
+    "MerchantDetail", "Misuse", "Organisation", "Person", "PointOrder", "PointOrderLine", "Price",
+    "RecoveryCode", "Role", "Service", "ServiceCategory", "Staff", "StaffSession", "StoreDetail",
+    "StoreHours", "Submission", "Terminal", "TerminalBatch", "TerminalBatchTotal", "TerminalPresence",
+    "TrailHead", "TrailLine", "Transaction",
 ]  # fmt: skip

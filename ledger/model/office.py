@@ -74,6 +74,9 @@ class TrailLine(Base):
         CheckConstraint("length(hash) = 32", name="hash"),
         Index("trail_line_subject_idx", "tenant_id", "subject_kind", "subject_id", "number"),
         Index("trail_line_staff_idx", "tenant_id", "staff_id", "number"),
+        Index("trail_line_time_idx", "tenant_id", "happened_at"),
+        Index("trail_line_what_idx", "tenant_id", "what", "number"),
+        Index("trail_line_address_idx", "tenant_id", "address", "number"),
     )
     tenant_id: Mapped[int] = mapped_column(ForeignKey("organisation.id"), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)

@@ -26,10 +26,16 @@ class Organisation(Base):
     __table_args__ = (
         one_of("kind", "operator", "enterprise", "merchant", "department", "branch", "store"),
         one_of("status", "open", "closed"),
+        one_of("second_factor", "free", "administrators", "everybody"),
         CheckConstraint("(parent_id IS NULL) = (kind IN ('operator', 'enterprise', 'merchant'))", name="top"),
         CheckConstraint("(parent_id IS NULL) = (tenant_id = id)", name="tenant"),
+        CheckConstraint("parent_id <> id", name="itself"),
         UniqueConstraint("tenant_id", "id"),
         UniqueConstraint("tenant_id", "code"),
+        Index("organisation_parent_idx", "tenant_id", "parent_id"),
+        Index(
+            "organisation_top_key", "kind", "code", unique=True, postgresql_where=text("parent_id IS NULL")
+        ),
         # A parent belongs to the same tenant as its child.
         ForeignKeyConstraint(["tenant_id", "parent_id"], ["organisation.tenant_id", "organisation.id"]),
     )
@@ -40,11 +46,16 @@ class Organisation(Base):
     code: Mapped[str]
     name: Mapped[str]
     status: Mapped[str] = mapped_column(server_default="open")
+    second_factor: Mapped[str] = mapped_column(server_default="free")
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
 class Staff(Base):
-    """A person who logs in for an organisation."""
+    """A person who logs in for an organisation.
+
+    Of a second factor the secret is sealed (ledger.second_factor); `factor_offered` is one that waits for
+    its first code, `factor_step` the last interval of 30 seconds whose code was taken.
+    """
 
     __tablename__ = "staff"
     __table_args__ = (
@@ -52,6 +63,9 @@ class Staff(Base):
         one_of("language", "en", "zh"),
         CheckConstraint("failed_tries >= 0", name="failed_tries"),
         CheckConstraint("login = lower(login)", name="login"),
+        CheckConstraint("(factor_secret IS NULL) = (factor_since IS NULL)", name="factor"),
+        CheckConstraint("factor_tries >= 0", name="factor_tries"),
+        Index("staff_tenant_id_name_idx", "tenant_id", "name", "id"),
         ForeignKeyConstraint(["tenant_id", "organisation_id"], ["organisation.tenant_id", "organisation.id"]),
     )
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
@@ -64,6 +78,12 @@ class Staff(Base):
     language: Mapped[str] = mapped_column(server_default="en")
     failed_tries: Mapped[int] = mapped_column(SmallInteger, server_default="0")
     locked_until: Mapped[datetime | None]
+    factor_secret: Mapped[bytes | None]
+    factor_offered: Mapped[bytes | None]
+    factor_since: Mapped[datetime | None]
+    factor_step: Mapped[int | None]
+    factor_tries: Mapped[int] = mapped_column(SmallInteger, server_default="0")
+    factor_locked_until: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
@@ -81,6 +101,7 @@ class Service(Base):
     name_zh: Mapped[str]
     unit: Mapped[str]
     status: Mapped[str] = mapped_column(server_default="open")
+    category_id: Mapped[int | None] = mapped_column(ForeignKey("service_category.id"))
 
 
 class Price(Base):
@@ -135,7 +156,9 @@ class BusinessDay(Base):
     __table_args__ = (
         one_of("status", "open", "closed"),
         CheckConstraint("(status = 'closed') = (closed_at IS NOT NULL)", name="closed_at"),
+        CheckConstraint("added_up_at IS NULL OR status = 'closed'", name="added_up_at"),
         Index("business_day_open_key", "status", unique=True, postgresql_where=text("status = 'open'")),
+        Index("business_day_added_up_idx", "date", postgresql_where=text("added_up_at IS NULL")),
     )
     day: Mapped[date] = mapped_column("date", primary_key=True)
     status: Mapped[str] = mapped_column(server_default="open")
@@ -143,6 +166,7 @@ class BusinessDay(Base):
     closed_at: Mapped[datetime | None]
     # No transaction of this day has a smaller id: where to begin when the day's are added up.
     first_transaction: Mapped[int] = mapped_column(server_default="0")
+    added_up_at: Mapped[datetime | None]  # when its totals were written (DayTotal)
 
 
 class Calendar(Base):

@@ -9,6 +9,7 @@ from ledger.postings.codes import Code, approval_number
 from ledger.postings.requests import (
     MAX_POINTS,
     MAX_QUANTITY,
+    Adjust,
     Capture,
     Expire,
     Grant,
@@ -46,8 +47,8 @@ from ledger.postings.state import (
 
 __all__ = [
     "GRACE_DAYS", "HOLD_SECONDS", "MAX_OPEN_HOLDS", "MAX_POINTS", "MAX_QUANTITY", "PIN_TRIES",
-    "AccountKey", "AccountState", "Capture", "CardState", "Code", "EntryRow", "Expire", "Grant", "Hold",
-    "HoldLotRow", "HoldRow", "HoldState", "Inquiry", "Key", "LotState", "MisuseRow", "Outcome",
+    "AccountKey", "AccountState", "Adjust", "Capture", "CardState", "Code", "EntryRow", "Expire", "Grant",
+    "Hold", "HoldLotRow", "HoldRow", "HoldState", "Inquiry", "Key", "LotState", "MisuseRow", "Outcome",
     "PinChange", "PriceState", "Redeem", "Refund", "Release", "Request", "Reversal", "Spend", "State",
     "Status", "TerminalRequest", "TerminalState", "TransactionRow", "Writes", "approval_number",
     "meaning_of",

@@ -10,8 +10,8 @@ from msgspec import Struct, structs
 from ledger.postings.discreet import Discreet
 
 __all__ = [
-    "MAX_POINTS", "MAX_QUANTITY", "Capture", "Expire", "Grant", "Hold", "Inquiry", "Key", "PinChange",
-    "Redeem", "Refund", "Release", "Request", "Reversal", "Spend", "Status", "TerminalRequest",
+    "MAX_POINTS", "MAX_QUANTITY", "Adjust", "Capture", "Expire", "Grant", "Hold", "Inquiry", "Key",
+    "PinChange", "Redeem", "Refund", "Release", "Request", "Reversal", "Spend", "Status", "TerminalRequest",
     "meaning_of",
 ]  # fmt: skip
 
@@ -148,6 +148,15 @@ class Grant(Request, frozen=True, kw_only=True, gc=False):
     staff: int | None = None
 
 
+class Adjust(Request, frozen=True, kw_only=True, gc=False):
+    """Points taken back to who funded them, from what can be spent: a correction. More points are a Grant."""
+
+    kind = "adjustment"
+    points: int
+    detail: str | None = None
+    staff: int | None = None
+
+
 class Expire(Request, frozen=True, kw_only=True, gc=False):
     """Book the breakage: what expired goes back to who funded it. Holds whose time is over end too."""
 
@@ -167,7 +176,7 @@ _MEANING_FIELDS: dict[type[Request], tuple[tuple[str, str, bool, object], ...]] 
         if f.name not in _NOT_MEANING
     )
     for cls in (
-        Redeem, Hold, Capture, Release, Refund, Reversal, PinChange, Status, Inquiry, Grant, Expire,
+        Redeem, Hold, Capture, Release, Refund, Reversal, PinChange, Status, Inquiry, Grant, Adjust, Expire,
     )
 }  # fmt: skip
 

@@ -20,6 +20,7 @@ from ledger.rules.rows import add, own_row
 __all__ = [
     "balance", "expire", "expired_lots", "give_back", "in_order_of_use", "lots_of", "move", "new_lot",
     "portions", "release", "reserve", "revive", "share", "spendable", "spendable_lots", "take",
+    "withdraw",
 ]  # fmt: skip
 
 
@@ -200,6 +201,12 @@ def expire(state: State, writes: Writes, row: TransactionRow) -> None:
         points = lot.remaining - lot.held
         row.points += points
         move(state, writes, row, lot, points, ("member", "funder"))
+
+
+def withdraw(state: State, writes: Writes, row: TransactionRow, points: int) -> None:
+    """So many of the points that can be spent go back to who funded them, in the order of use."""
+    for lot, part in portions(spendable_lots(state, row.slot, row.account_id), points):
+        move(state, writes, row, lot, part, ("member", "funder"))
 
 
 def new_lot(state: State, writes: Writes, row: TransactionRow, account: AccountState, grant: Grant) -> None:

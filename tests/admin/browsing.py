@@ -2,6 +2,7 @@
 
 import html
 import re
+from typing import Any
 
 from flask import Flask
 from werkzeug.test import TestResponse
@@ -28,7 +29,7 @@ class Browser:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return self.client.get(path, headers=self.headers | named, buffered=True)
 
-    def post(self, path: str, form: dict[str, str], *, token: str | None = None) -> TestResponse:
+    def post(self, path: str, form: dict[str, Any], *, token: str | None = None) -> TestResponse:
         """Send a form with the token of the login page, or with `token` ("" for none)."""
         token = self.token() if token is None else token
         return self.client.post(path, data=form | {"csrf_token": token}, headers=self.headers)

@@ -13,6 +13,7 @@ __all__ = ["CARD", "block_pin", "create_card", "details", "events", "path", "pos
 CARD = CardDetails(
     card=Card(3, 4, 5, 1, "8600300000000058"),
     enterprise_id=1,
+    member_id=6,
     member_code="1",
     member="Ann",
     status="active",

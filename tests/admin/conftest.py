@@ -5,10 +5,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import CodeType
 from typing import Any, TypeVar
 
 import pytest
 from flask import Flask
+from jinja2.bccache import Bucket, BytecodeCache
 from sqlalchemy import Connection, text
 
 from admin import Settings, create_app
@@ -20,6 +22,23 @@ from tests.conftest import TestDatabase
 from tests.factories import NOW, House, create_house
 
 Answer = TypeVar("Answer")
+
+
+class CompiledTemplates(BytecodeCache):
+    """What the applications of all tests share: to compile the templates anew for each takes longest."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, str], CodeType] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        bucket.code = self._kept.get((bucket.key, bucket.checksum))
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        assert bucket.code is not None
+        self._kept[bucket.key, bucket.checksum] = bucket.code
+
+
+COMPILED = CompiledTemplates()
 
 
 @dataclass
@@ -95,6 +114,7 @@ def opened_site(settings: Settings) -> Iterator[Site]:
     database = Database(settings.database_url, pool_size=3)
     clock = Clock()
     app = create_app(settings, database, clock=clock)
+    app.jinja_env.bytecode_cache = COMPILED
     app.testing = False  # errors become pages, as they do for people
     with database.transaction(Scope.everything()) as connection:
         house, other = create_house(connection), create_house(connection)

@@ -1,19 +1,57 @@
 import re
+from dataclasses import replace
 
 import pytest
+from flask import g
+from sqlalchemy import Connection, text
+from werkzeug.exceptions import Forbidden
 from werkzeug.routing import Rule
 
 from admin import access
 from ledger.permissions import ALL, PERMISSIONS, READY_MADE
+from ledger.rights import Rights
+from ledger.staff import staff_by_id
 from tests.admin.conftest import Site
+from tests.admin.people import create_person
 
 KNOWN = ALL | {access.PUBLIC, access.SIGNED_IN}
 
 
 PAGES = {
-    "operator": {"/", "/cards", "/terminals", "/points", "/day"},
-    "enterprise": {"/", "/cards", "/points"},
-    "merchant": {"/", "/terminals"},
+    "operator": {
+        "/",
+        "/transactions",
+        "/members",
+        "/cards",
+        "/terminals",
+        "/points",
+        "/day",
+        "/organisations",
+        "/trail",
+        "/staff",
+        "/merchants",
+        "/services",
+    },
+    "enterprise": {
+        "/",
+        "/transactions",
+        "/members",
+        "/cards",
+        "/points",
+        "/organisations",
+        "/trail",
+        "/staff",
+    },
+    "merchant": {
+        "/",
+        "/transactions",
+        "/terminals",
+        "/organisations",
+        "/trail",
+        "/staff",
+        "/merchants",
+        "/services",
+    },
 }
 """The first page of each room, by the kind of tenant that has it."""
 
@@ -36,7 +74,10 @@ def test_only_these_are_open_to_the_world(site: Site) -> None:
         for rule in site.app.url_map.iter_rules()
         if access.permission_of(site.app, rule.endpoint) == access.PUBLIC
     }
-    assert public == {"static", "bootstrap.static", "login.form", "preferences.keep", "health.health"}
+    assert public == {
+        "static", "bootstrap.static", "login.form", "login.second", "invitations.answer", "preferences.keep",
+        "health.health",
+    }  # fmt: skip
 
 
 def test_every_other_route_asks_for_the_login(site: Site) -> None:
@@ -70,7 +111,7 @@ def test_whoever_lacks_the_permission_is_refused(site: Site, monkeypatch: pytest
     browser = site.browser()
     browser.log_in("operator")
     monkeypatch.setitem(READY_MADE["operator"], "administrator", frozenset())
-    assert browser.get("/").status_code == 403
+    assert browser.get("/transactions").status_code == 403
     assert browser.get("/transactions/live").status_code == 403
     assert browser.post("/logout", {}).status_code == 303
 
@@ -106,6 +147,65 @@ def test_every_route_is_open_or_closed_to_a_kind_of_tenant_by_its_permission(sit
             if answer.status_code == 403:
                 refused.add(permission)
     assert not refused & PERMISSIONS[kind]
+
+
+@pytest.mark.parametrize(("kind", "role"), [(kind, role) for kind in READY_MADE for role in READY_MADE[kind]])
+def test_a_ready_made_role_opens_the_routes_of_its_permissions_and_no_others(
+    shared_site: Site, kind: str, role: str
+) -> None:
+    site, held = shared_site, READY_MADE[kind][role]
+    person = person_with(site, kind, Rights(dict.fromkeys(held)))
+    opened = set()
+    for rule in site.app.url_map.iter_rules():
+        permission = access.permission_of(site.app, rule.endpoint)
+        for method in (rule.methods or set()) - {"OPTIONS", "HEAD"}:
+            allowed = permission in held or permission in {access.PUBLIC, access.SIGNED_IN}
+            assert passes(site, person, rule, method) == allowed, (rule.rule, method)
+            opened |= {permission} if allowed else set()
+    assert opened - {access.PUBLIC, access.SIGNED_IN}
+
+
+def person_with(site: Site, kind: str, rights: Rights) -> access.Person:
+    """Our staff of a kind of tenant, with other rights."""
+
+    def found(connection: Connection) -> access.Person:
+        number = connection.execute(
+            text("SELECT id FROM staff WHERE login = :kind"), {"kind": kind}
+        ).scalar_one()
+        staff = staff_by_id(connection, number)
+        assert staff is not None
+        return access.Person(replace(staff, rights=rights), 0, "")
+
+    return site.change(found)
+
+
+def passes(site: Site, person: access.Person, rule: Rule, method: str) -> bool:
+    """Whether the guard lets somebody through to a route. Asks no view and no database."""
+    with site.app.test_request_context(path_of(rule), method=method):
+        g._login_user = person
+        try:
+            answer = access.guard()
+        except Forbidden:
+            return False
+        assert answer is None
+        return True
+
+
+def test_a_role_over_one_unit_opens_every_page_of_its_permissions_there(shared_site: Site) -> None:
+    """The pages themselves, which see one store of the merchant and nothing of the rest."""
+    site = shared_site
+
+    site.change(lambda connection: create_person(connection, site.house.store, login="keeper", reach="unit"))
+    browser, seen = site.signed_in("keeper"), 0
+    for rule in site.app.url_map.iter_rules():
+        permission = access.permission_of(site.app, rule.endpoint)
+        if permission in {access.PUBLIC, access.SIGNED_IN} or "GET" not in (rule.methods or set()):
+            continue
+        status = browser.get(path_of(rule)).status_code
+        assert status < 500, rule.rule
+        assert (status == 403) == (permission not in PERMISSIONS["merchant"]), rule.rule
+        seen += status == 200
+    assert seen >= 5
 
 
 def test_the_operator_has_every_permission_and_others_what_makes_sense_for_them() -> None:

@@ -45,7 +45,7 @@ def test_a_limit_is_the_cards_own_or_its_products_or_the_enterprises(site: Site)
         ("1,000 points", "The enterprise"),
         ("Above 30 points", "This card"),
     ]
-    assert plain == [("No limit", "–"), ("No limit", "–"), ("Always", "–")]
+    assert plain == [("No limit", "–"), ("No limit", "–"), ("Every time", "–")]
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,10 @@ def test_the_page_says_how_the_card_stands(site: Site) -> None:
     number = holder.card.number
     assert f"{number[:4]} {number[4:8]} {number[8:12]} {number[12:]}" in page
     assert member in page
-    assert "Status Active Issue 1 Last day 22 Nov 2026 Card product – PIN Set Wrong tries 0 of 3" in page
+    assert (
+        "Status Active Points 700 Issue 1 Last day 22 Nov 2026 Card product – PIN Set Wrong tries 0 of 3"
+        in page
+    )
     assert "One-time PIN code None" in page
     assert "1 Dec 2026 Granted 700" in page
     assert "PIN set" in page
@@ -114,7 +117,7 @@ def test_the_page_says_which_limits_hold_and_who_set_them(site: Site) -> None:
 
 def test_without_limits_the_page_says_so(site: Site) -> None:
     page = words(site.signed_in("operator").get(path(create_card(site))).text)
-    assert "One purchase No limit – One business date No limit – PIN needed Always The enterprise" in page
+    assert "One purchase No limit – One business date No limit – PIN needed Every time The enterprise" in page
     assert "None: no points of this member have a last day." in page
 
 
@@ -156,5 +159,5 @@ def test_a_foreign_or_unknown_card_is_no_page(site: Site) -> None:
 def test_the_page_is_chinese_for_who_reads_chinese(site: Site) -> None:
     holder = create_card(site)
     page = words(site.signed_in("operator", language="zh").get(path(holder)).text)
-    assert "状态 正常 卡序号 1" in page
+    assert "状态 正常 积分 1,000 卡序号 1" in page
     assert "冻结 挂失 换卡 注销" in page

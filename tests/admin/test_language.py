@@ -1,6 +1,9 @@
 from datetime import UTC, date, datetime
 
 import pytest
+from flask_wtf import FlaskForm
+from wtforms import IntegerField
+from wtforms.validators import InputRequired
 
 from admin import language
 from tests.admin.conftest import Site
@@ -77,3 +80,18 @@ def test_times_to_the_minute_and_months(site: Site) -> None:
         )
         assert [language.roughly(value) for value in (950, 12_000, 40_000)] == ["950", "1.2万", "4万"]
         assert language.gettext("Type at most %(max)d characters.", max=5) == "最多输入 5 个字符。"
+
+
+def test_what_forms_say_of_themselves_is_in_the_language_of_the_page(site: Site) -> None:
+    """WTForms' own sentences, which are in no catalogue of ours."""
+
+    class Amount(FlaskForm):  # type: ignore[misc]
+        amount = IntegerField(validators=[InputRequired()])
+
+    for wanted, said in (("en", "Not a valid integer value."), ("zh-CN", "不是有效的整数。")):
+        with site.app.test_request_context(
+            method="POST", data={"amount": "x"}, headers={"Accept-Language": wanted}
+        ):
+            form = Amount(meta={"csrf": False})
+            assert not form.validate()
+            assert form.amount.errors == [said]

@@ -31,9 +31,9 @@ LINE = TerminalLine(
 @pytest.mark.parametrize(
     ("line", "steps"),
     [
-        (replace(LINE, status="created"), ["code", "revoke"]),
-        (LINE, ["code", "key", "revoke"]),
-        (replace(LINE, key_change_asked=True), ["code", "revoke"]),
+        (replace(LINE, status="created"), ["code", "move", "revoke"]),
+        (LINE, ["code", "key", "move", "revoke"]),
+        (replace(LINE, key_change_asked=True), ["code", "move", "revoke"]),
         (replace(LINE, status="revoked"), []),
     ],
 )

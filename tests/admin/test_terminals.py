@@ -73,8 +73,8 @@ def test_the_list_shows_how_each_terminal_stands(site: Site) -> None:
     create_waiting(site, "Till 9")
     page = words(site.signed_in("merchant").get("/terminals").text)
     line = line_of(site, site.house.terminal)
-    assert f"{line.name} test 0 Store 1 Active 17:30 – today –" in page
-    assert "Till 9 Counter Store 1 Waiting – – – –" in page
+    assert f"{line.name} test 0 Store 1 Active – 17:30 – today –" in page
+    assert "Till 9 Counter Store 1 Waiting – – – – –" in page
     assert "All 2 Active 1 Waiting 1 Revoked 0" in page
 
 
@@ -124,7 +124,12 @@ def test_more_than_a_list_holds_is_said(site: Site) -> None:
     )
     page = site.signed_in("merchant").get("/terminals").text
     assert page.count('class="go"') == LISTED_MOST
-    assert f"The first {LISTED_MOST}." in page
+    following = re.search(r'href="(/terminals\?after=\d+)">More', page)
+    assert following
+    rest = site.signed_in("merchant").get(following[1]).text
+    assert rest.count('class="go"') == 1
+    shown = re.findall(r'class="go" href="([^"]+)"', page + rest)
+    assert len(set(shown)) == LISTED_MOST + 1
 
 
 # ---- one terminal ------------------------------------------------------------------------------------
@@ -167,7 +172,7 @@ def test_a_foreign_or_unknown_terminal_is_no_page(site: Site) -> None:
 def test_the_page_is_chinese_for_who_reads_chinese(site: Site) -> None:
     page = words(site.signed_in("operator", language="zh").get(f"/terminals/{site.house.terminal}").text)
     assert "状态 正常" in page
-    assert "发放登记码 要求更换密钥 停用" in page
+    assert "发放登记码 要求更换密钥 移至其他门店 停用" in page
 
 
 # ---- new ones ----------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ def rows(page: str) -> list[str]:
 
 
 def test_without_transactions_the_page_says_what_to_do(site: Site) -> None:
-    page = site.signed_in("operator").get("/").text
+    page = site.signed_in("operator").get("/transactions").text
     assert not rows(page)
     assert "Spend some points at a terminal" in page
     assert 'id="list" hidden' in page
@@ -48,7 +48,7 @@ def test_a_debit_is_shown_with_all_that_belongs_to_it(site: Site) -> None:
             {"id": site.house.terminal},
         ).one()
     post(site, [create_redeem(site.house, holder)])
-    debit, grant = rows(site.signed_in("operator").get("/").text)
+    debit, grant = rows(site.signed_in("operator").get("/transactions").text)
     tail = holder.card.number[-4:]
     cells = [
         "17:30:00 22 Nov",
@@ -69,7 +69,7 @@ def test_the_page_is_chinese_for_who_reads_chinese(site: Site) -> None:
     with site.database.transaction(Scope.everything()) as connection:
         holder = create_holder(connection, site.house, points=100)
     post(site, [create_redeem(site.house, holder)])
-    page = site.signed_in("operator", language="zh-CN,zh;q=0.9").get("/").text
+    page = site.signed_in("operator", language="zh-CN,zh;q=0.9").get("/transactions").text
     assert '<html lang="zh-CN">' in page
     assert "营业日 2026年11月22日" in page
     debit, grant = rows(page)
@@ -82,7 +82,7 @@ def test_a_refusal_gives_its_reason(site: Site) -> None:
     with site.database.transaction(Scope.everything()) as connection:
         holder = create_holder(connection, site.house)
     post(site, [create_redeem(site.house, holder, pin="000000")])
-    refused = rows(site.signed_in("operator").get("/").text)[0]
+    refused = rows(site.signed_in("operator").get("/transactions").text)[0]
     assert refused.endswith("|Redeem|Wash|0|–|Refused Wrong PIN|")
 
 
@@ -92,7 +92,7 @@ def test_a_reversed_debit_and_its_reversal(site: Site) -> None:
     debit = create_redeem(site.house, holder)
     post(site, [debit])
     post(site, [create_reversal(debit)])
-    reversal, redeem, _grant = rows(site.signed_in("operator").get("/").text)
+    reversal, redeem, _grant = rows(site.signed_in("operator").get("/transactions").text)
     assert "|Reversal|" in reversal
     assert reversal.endswith("|+120|500|Approved|")
     assert redeem.endswith("|−120|380|Reversed|")
@@ -102,7 +102,7 @@ def test_a_tombstone_is_shown(site: Site) -> None:
     with site.database.transaction(Scope.everything()) as connection:
         holder = create_holder(connection, site.house, points=0)
     post(site, [create_reversal(create_redeem(site.house, holder))])
-    page = rows(site.signed_in("operator").get("/").text)
+    page = rows(site.signed_in("operator").get("/transactions").text)
     assert [row for row in page if "|Void|" in row and "Refused Undone before it arrived" in row]
 
 
@@ -111,11 +111,14 @@ def test_the_segments_choose_by_outcome_and_stand_in_the_address(site: Site) -> 
         holder = create_holder(connection, site.house, points=200)
     post(site, [create_redeem(site.house, holder), create_redeem(site.house, holder)])
     browser = site.signed_in("operator")
-    assert len(rows(browser.get("/").text)) == 3
-    approved, refused = browser.get("/?outcome=approved").text, browser.get("/?outcome=refused").text
+    assert len(rows(browser.get("/transactions").text)) == 3
+    approved, refused = (
+        browser.get("/transactions?outcome=approved").text,
+        browser.get("/transactions?outcome=refused").text,
+    )
     assert len(rows(approved)) == 2
     assert len(rows(refused)) == 1
-    assert 'href="/?outcome=refused" aria-current="true"' in refused
+    assert 'href="/transactions?outcome=refused" aria-current="true"' in refused
     assert 'data-url="/transactions/live?outcome=refused"' in refused
 
 
@@ -124,13 +127,13 @@ def test_the_segments_choose_by_outcome_and_stand_in_the_address(site: Site) -> 
     ["outcome=everything", "before=x", "before=0", "before=-1", "before=9223372036854775808", "before=１"],
 )
 def test_an_address_that_makes_no_sense_is_no_page(site: Site, query: str) -> None:
-    assert site.signed_in("operator").get(f"/?{query}").status_code == 404
+    assert site.signed_in("operator").get(f"/transactions?{query}").status_code == 404
 
 
 def test_older_transactions_are_reached_page_by_page(site: Site) -> None:
     create_debits(site, site.house, PAGE_ROWS + 4)  # and one grant
     browser = site.signed_in("operator")
-    first = browser.get("/").text
+    first = browser.get("/transactions").text
     assert len(rows(first)) == PAGE_ROWS
     older = re.search(r'id="older" rel="next" href="([^"]+)"', first)
     assert older
@@ -140,16 +143,19 @@ def test_older_transactions_are_reached_page_by_page(site: Site) -> None:
     assert "live.js" not in second
     assert 'id="older"' not in second
     assert "Back to the latest" in second
-    assert "You have seen the first transaction" in browser.get("/?before=1").text
+    assert "You have seen the first transaction" in browser.get("/transactions?before=1").text
 
 
 def test_staff_see_their_own_tenant_and_nothing_else(site: Site) -> None:
     create_debits(site, site.house, 2)
     create_debits(site, site.other, 3)
-    counts = {login: len(rows(site.signed_in(login).get("/").text)) for login in ("operator", "enterprise")}
+    counts = {
+        login: len(rows(site.signed_in(login).get("/transactions").text))
+        for login in ("operator", "enterprise")
+    }
     assert counts == {"operator": 7, "enterprise": 3}
     merchant = site.signed_in("merchant")
-    assert len(rows(merchant.get("/").text)) == 2  # a grant is not the merchant's business
+    assert len(rows(merchant.get("/transactions").text)) == 2  # a grant is not the merchant's business
     live = rows(merchant.get("/transactions/live").text)
     assert len(live) == 2
     assert all("|Redeem|" in row for row in live)
@@ -157,7 +163,7 @@ def test_staff_see_their_own_tenant_and_nothing_else(site: Site) -> None:
 
 def test_the_enterprise_sees_which_shop_but_not_its_devices(site: Site) -> None:
     create_debits(site, site.house, 1)
-    debit = rows(site.signed_in("enterprise").get("/").text)[0]
+    debit = rows(site.signed_in("enterprise").get("/transactions").text)[0]
     assert "Store 1|#" in debit
     assert "POS" not in debit
 
@@ -166,7 +172,7 @@ def test_the_live_list_changes_when_something_happened(site: Site) -> None:
     create_debits(site, site.house, 1)
     browser = site.signed_in("operator")
     first = browser.get("/transactions/live")
-    assert rows(first.text) == rows(browser.get("/").text)
+    assert rows(first.text) == rows(browser.get("/transactions").text)
     assert first.headers["X-Older"] == "0"
     mark = first.headers["ETag"]
     same = browser.get("/transactions/live", If_None_Match=mark)
@@ -191,7 +197,7 @@ def test_names_are_words_and_never_markup(site: Site) -> None:
             connection.execute(text(f"UPDATE {table} SET name = :name"), {"name": nasty})
     create_debits(site, site.house, 1)
     browser = site.signed_in("merchant")
-    for path in ("/", "/transactions/live"):
+    for path in ("/transactions", "/transactions/live"):
         page = browser.get(path).text
         assert "<script>alert" not in page
         assert "&lt;script&gt;alert(&#39;x&#39;)" in page

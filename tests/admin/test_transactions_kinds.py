@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from admin.transactions import kind_name
+from admin.transaction_words import kind_name
 from ledger import books, businessday
 from ledger.database import Scope
 from ledger.model import Transaction
@@ -41,7 +41,7 @@ def post(site: Site, *requests: Request) -> None:
 
 def lines(site: Site, login: str = "operator", *, language: str = "en") -> list[tuple[str, str, str]]:
     """Kind, points and status of each row, newest first."""
-    page = site.signed_in(login, language=language).get("/").text
+    page = site.signed_in(login, language=language).get("/transactions").text
     rows = re.findall(r'<tr role="row" data-id="\d+">(.*?)</tr>', page, re.DOTALL)
     return [(cell(row, "kind"), cell(row, "number points"), cell(row, "status")) for row in rows]
 
@@ -54,7 +54,7 @@ def cell(row: str, name: str) -> str:
 
 def looks(site: Site) -> list[str]:
     """The classes that colour the points and the state of each row, newest first."""
-    page = site.signed_in("operator").get("/").text
+    page = site.signed_in("operator").get("/transactions").text
     points = re.findall(r'class="number points (\w+)"', page)
     return [f"{point} {state}" for point, state in zip(points, state_looks(page), strict=True)]
 
@@ -156,7 +156,7 @@ def test_every_kind_of_transaction_has_a_word(site: Site) -> None:
         if constraint.name == "transaction_kind_check"
     ]
     kinds = re.findall(r"'(\w+)'", str(check.sqltext))
-    assert len(kinds) == 11
+    assert len(kinds) == 12
     with site.app.test_request_context():
         found = {kind_name(kind) for kind in kinds}
     assert len(found) == len(kinds)

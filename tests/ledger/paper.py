@@ -32,7 +32,8 @@ from tests.ledger.states import create_state
 __all__ = ["Paper", "create_paper"]
 
 KEY = (1, 1)  # slot, account
-MOVES = frozenset({"redeem", "capture", "refund", "grant", "expiry"})  # kinds whose points have entries
+# Kinds whose points have entries.
+MOVES = frozenset({"redeem", "capture", "refund", "grant", "adjustment", "expiry"})
 
 
 def create_paper(*lots: tuple[int, date | None], account: str = "open", **card: Any) -> "Paper":

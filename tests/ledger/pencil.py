@@ -93,22 +93,40 @@ class Naive:
             self.gone.add(original)
         return Code.NOT_FOUND, 0
 
-    def spend(self, number: int, kind: str, amount: int) -> Answer:
-        if not LOW <= amount <= HIGH:
-            return Code.AMOUNT_INVALID, 0
-        held = [deed for deed in self.deeds.values() if deed.kind == "hold" and deed.fate == "stands"]
-        if kind == "hold" and len(held) >= OPEN_HOLDS:
-            return Code.LIMIT_EXCEEDED, 0
-        if self.balance < amount:
-            everything = sum(lot.points - lot.held for lot in self.lots)
-            return (Code.POINTS_EXPIRED if everything >= amount else Code.POINTS_INSUFFICIENT), 0
+    def short(self, amount: int) -> Answer | None:
+        """Why so many points cannot be taken."""
+        if self.balance >= amount:
+            return None
+        everything = sum(lot.points - lot.held for lot in self.lots)
+        return (Code.POINTS_EXPIRED if everything >= amount else Code.POINTS_INSUFFICIENT), 0
+
+    def parts_of(self, amount: int) -> list[Part]:
         left, parts = amount, []
         for place in self.order([n for n, lot in enumerate(self.lots) if not self.over(lot)]):
             part = min(self.lots[place].points - self.lots[place].held, left)
             if part:
                 parts.append((place, part))
                 left -= part
-        self.deeds[number] = Deed(kind, parts)
+        return parts
+
+    def adjust(self, number: int, amount: int) -> Answer:
+        if amount <= 0:
+            return Code.AMOUNT_INVALID, 0
+        refused = self.short(amount)
+        if refused is None:
+            self.take(self.parts_of(amount))
+        return refused or (Code.APPROVED, amount)
+
+    def spend(self, number: int, kind: str, amount: int) -> Answer:
+        if not LOW <= amount <= HIGH:
+            return Code.AMOUNT_INVALID, 0
+        held = [deed for deed in self.deeds.values() if deed.kind == "hold" and deed.fate == "stands"]
+        if kind == "hold" and len(held) >= OPEN_HOLDS:
+            return Code.LIMIT_EXCEEDED, 0
+        refused = self.short(amount)
+        if refused is not None:
+            return refused
+        self.deeds[number] = Deed(kind, self.parts_of(amount))
         return Code.APPROVED, amount
 
     def redeem(self, number: int, amount: int) -> Answer:

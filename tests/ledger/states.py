@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from ledger.decide import decide
 from ledger.postings import (
     AccountState,
+    Adjust,
     Capture,
     CardState,
     Expire,
@@ -145,6 +146,10 @@ def create_inquiry(number: int = 1, **fields: Any) -> Inquiry:
 def create_grant(number: int, points: int, **fields: Any) -> Grant:
     given: dict[str, Any] = {"funder": 20} | fields
     return Grant(slot=1, account=1, terminal=0, txid=txid(number), points=points, **given)
+
+
+def create_adjust(number: int, points: int, **fields: Any) -> Adjust:
+    return Adjust(slot=1, account=1, terminal=0, txid=txid(number), points=points, **fields)
 
 
 def create_expire(number: int) -> Expire:

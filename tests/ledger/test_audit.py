@@ -11,9 +11,10 @@ from ledger import businessday
 from ledger.audit import INVARIANTS, breaches
 from ledger.books import post
 from ledger.database import Database, Scope
+from ledger.embedded import EmbeddedPostgres
 from ledger.postings import Code, Request
 from ledger.reconciliation import BatchTotal, reconcile
-from tests.conftest import TestDatabase
+from tests.conftest import TestDatabase, copied
 from tests.factories import (
     NOW,
     TODAY,
@@ -40,6 +41,13 @@ OF_KIND = "(SELECT t.id FROM transaction t WHERE t.kind = '{}')"
 # that was refunded in part, an open hold, holds that were captured, released and left to lapse, breakage, a
 # batch in balance and one out of balance
 BREACHES = {
+    "every organisation hangs, by those above it, on its tenant": [
+        (
+            "INSERT INTO organisation (id, tenant_id, parent_id, kind, code, name)"
+            " SELECT 900000 + n, id, 900003 - n, 'branch', 'ring' || n, 'Ring' FROM organisation,"
+            " generate_series(1, 2) AS n WHERE kind = 'operator'"
+        )
+    ],
     "an account's points are the points that remain in its lots": ["UPDATE account SET posted = posted + 1"],
     "an account's held points are those of its open holds": [
         "UPDATE account SET held = held - 1 WHERE held > 0"
@@ -95,7 +103,9 @@ BREACHES = {
     "what is sold or held costs its price of the day on which it was agreed": [
         "UPDATE transaction SET settlement_minor = settlement_minor + 1 WHERE kind = 'capture'"
     ],
-    "no redemption takes points on a day after their last": ["UPDATE lot SET expires_on = '2001-01-01'"],
+    "no redemption or adjustment takes points on a day after their last": [
+        "UPDATE lot SET expires_on = '2001-01-01'"
+    ],
     "no points expire before their day is over": ["UPDATE lot SET expires_on = NULL"],
     "a card's product is its own enterprise's": ["UPDATE card SET product_id = 999"],
     "what hangs on an account is of its enterprise": [
@@ -145,9 +155,10 @@ ISOLATED = (
 PLANTED = [(invariant, sql) for invariant, planted in BREACHES.items() for sql in planted]
 
 
-@pytest.fixture
-def database(database_urls: TestDatabase) -> Iterator[Database]:
-    opened = Database(database_urls.site)
+@pytest.fixture(scope="module")
+def furnished(module_database_urls: TestDatabase) -> str:
+    """The name of a database with sound books, which nobody is connected to."""
+    opened = Database(module_database_urls.site)
     with opened.transaction(Scope.everything()) as connection:
         house = create_house(connection, today=TODAY - timedelta(days=1))
         late = create_holder(connection, house, points=50, expires_on=TODAY - timedelta(days=1))
@@ -165,9 +176,18 @@ def database(database_urls: TestDatabase) -> Iterator[Database]:
         post(connection, [create_inquiry(house, holder)], NOW + timedelta(minutes=2))
         reused = post(connection, [replace(batched, quantity=2)], NOW)
         assert reused[0].code is Code.TXID_REUSED
-    end_batches(database_urls.server, house.terminal)
-    yield opened
+    end_batches(module_database_urls.server, house.terminal)
+    with opened.transaction(Scope.everything()) as connection:
+        assert breaches(connection) == []
     opened.close()
+    return module_database_urls.name
+
+
+@pytest.fixture
+def urls(postgres: EmbeddedPostgres, furnished: str) -> Iterator[TestDatabase]:
+    """Those books, to be spoilt."""
+    with copied(postgres, furnished) as database:
+        yield database
 
 
 def end_batches(url: str, terminal: int) -> None:
@@ -186,16 +206,14 @@ def test_every_invariant_has_a_breach() -> None:
 
 
 @pytest.mark.parametrize(("invariant", "sql"), PLANTED)
-def test_a_breach_is_found_and_named(
-    database: Database, database_urls: TestDatabase, invariant: str, sql: str
-) -> None:
-    with database.transaction(Scope.everything()) as connection:
-        assert breaches(connection) == []
-    with psycopg.connect(database_urls.owner) as owner:
+def test_a_breach_is_found_and_named(urls: TestDatabase, invariant: str, sql: str) -> None:
+    with psycopg.connect(urls.owner) as owner:
         for table in ISOLATED:
             owner.execute(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")
         owner.execute("ALTER TABLE entry DROP CONSTRAINT entry_merchant_check")
         assert owner.execute(sql).rowcount > 0
+    database = Database(urls.site)
     with database.transaction(Scope.everything()) as connection:
         found = {breach.invariant: breach.rows for breach in breaches(connection)}
+    database.close()
     assert found[invariant]

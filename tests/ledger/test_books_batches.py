@@ -37,6 +37,7 @@ from tests.factories import (
     create_status,
     grant_points,
 )
+from tests.ordering import create_adjust
 
 # ---- batches ------------------------------------------------------------------------------------
 
@@ -68,6 +69,7 @@ def make_requests(house: House, holders: list[Holder], plan: Plan) -> list[Reque
         "refund capture": lambda n, points: create_refund(captured[n], points % 12 or None),
         "status": lambda n, points: create_status(sold[n], fence=bool(points % 2)),
         "grant": lambda n, points: create_grant(house, holders[n], points),
+        "adjust": lambda n, points: create_adjust(holders[n], points),
         "inquire": lambda n, _: create_inquiry(house, holders[n], pin=PIN),
         "expire": lambda n, _: create_expire(holders[n]),
         "new PIN": lambda n, points: create_pin_change(house, holders[n], PIN, fit=bool(points % 3)),
@@ -77,7 +79,8 @@ def make_requests(house: House, holders: list[Holder], plan: Plan) -> list[Reque
 
 WHAT = (
     "redeem", "other meaning", "spend", "hold", "capture", "release", "reverse sale", "reverse hold",
-    "reverse capture", "refund sale", "refund capture", "status", "grant", "inquire", "expire", "new PIN",
+    "reverse capture", "refund sale", "refund capture", "status", "grant", "adjust", "inquire", "expire",
+    "new PIN",
 )  # fmt: skip
 TABLES = {
     "transaction": "account_id, id", "entry": "account_id, transaction_id, lot_id",

@@ -33,10 +33,11 @@ def test_a_card_is_found_by_its_number_with_everything_that_holds_for_it(books: 
             product_id=product,
             limit_points=700,
         )
-        code, name = connection.exec_driver_sql("SELECT code, name FROM member").one()
+        member, code, name = connection.exec_driver_sql("SELECT id, code, name FROM member").one()
     assert find(books, card.number) == CardDetails(
         card=card,
         enterprise_id=enterprise,
+        member_id=member,
         member_code=code,
         member=name,
         status="issued",

@@ -6,11 +6,11 @@ import pytest
 from sqlalchemy import text
 
 from ledger import cards
-from ledger.card_search import FoundCard, issuer, search_cards
+from ledger.card_search import FoundCard, find_holder, issuer, search_cards, search_holders
 from ledger.database import Scope
 from ledger.members import create_member
 from tests.desk import Books
-from tests.factories import NOW, TODAY, create_holder, create_house
+from tests.factories import NOW, TODAY, create_house
 
 
 def create_named(books: Books, code: str, name: str, **fields: object) -> cards.Card:
@@ -46,7 +46,7 @@ def test_a_card_is_found_with_what_a_list_shows_of_it(books: Books) -> None:
     )
 
 
-def test_a_code_is_found_by_its_beginning_and_a_name_by_any_part(books: Books) -> None:
+def test_a_code_is_found_by_its_beginning_and_a_name_by_that_of_a_word(books: Books) -> None:
     one = create_named(books, "12", "Ann Lee").number
     two = create_named(books, "123", "Bo 李娜").number
     create_named(books, "9123", "Cy")
@@ -54,6 +54,8 @@ def test_a_code_is_found_by_its_beginning_and_a_name_by_any_part(books: Books) -
     assert found(books, " 123 ") == [two]
     assert found(books, "LEE") == [one]
     assert found(books, "李") == [two]
+    assert found(books, "娜") == [two]
+    assert found(books, "nn") == []
     assert found(books, "nobody") == []
 
 
@@ -81,10 +83,35 @@ def test_an_enterprise_finds_its_own_and_a_merchant_none(books: Books) -> None:
     ours = create_named(books, "1001", "Same Name").number
     with books.database.transaction(Scope.everything()) as connection:
         other = create_house(connection)
-        create_holder(connection, other)
-        connection.execute(text("UPDATE member SET name = 'Same Name'"))
+        theirs = create_member(connection, enterprise=other.enterprise, code="1001", name="Same Name")
+        cards.issue_card(connection, theirs, now=NOW)
     assert len(found(books, "same name")) == 2
     assert found(books, "same name", tenant=books.house.enterprise) == [ours]
     assert found(books, "same name", tenant=books.house.merchant) == []
     with books.database.transaction(Scope.tenant(other.enterprise)) as connection:
         assert issuer(connection, books.house.enterprise) is None
+
+
+def test_a_card_is_found_by_its_last_four_digits(books: Books) -> None:
+    numbers = [create_named(books, f"A{each}", "Ann").number for each in range(5)]
+    assert found(books, numbers[3][-4:]) == [numbers[3]]
+    assert found(books, numbers[3][-3:]) == []
+    assert found(books, numbers[3][-4:], tenant=books.house.merchant) == []
+    # Digits may be a code as well: then both are found.
+    coded = create_named(books, numbers[0][-4:], "Bo").number
+    assert set(found(books, numbers[0][-4:])) == {numbers[0], coded}
+
+
+def test_members_are_found_with_how_many_cards_they_have(books: Books) -> None:
+    create_named(books, "H1", "Ann Lee")
+    closed = create_named(books, "H2", "Ann Wu")
+    with books.database.transaction(Scope.everything()) as connection:
+        cards.set_status(connection, closed, "closed", now=NOW)
+        lines = search_holders(connection, "ann", enterprise=books.house.enterprise)
+        holder = find_holder(connection, lines[0].id)
+    assert [(line.code, line.cards) for line in lines] == [("H1", 1), ("H2", 0)]
+    assert holder is not None
+    assert (holder.code, holder.cards, holder.open) == ("H1", 1, True)
+    with books.database.transaction(Scope.tenant(books.house.merchant)) as connection:
+        assert find_holder(connection, lines[0].id) is None
+        assert search_holders(connection, "ann") == []

@@ -38,7 +38,7 @@ def test_a_breach_is_told_and_is_a_failure(
             connection.execute("UPDATE account SET posted = posted - 1")
 
 
-@pytest.mark.parametrize("command", ["migrate", "invariants", "day", "calendar", "sweep"])
+@pytest.mark.parametrize("command", ["migrate", "invariants", "day", "calendar", "sweep", "verify-trail"])
 def test_a_missing_setting_is_one_sentence(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command], {}) == 2
     assert capsys.readouterr().err.count("is not set") == 1

@@ -13,6 +13,7 @@ from tests.ledger.paper import Paper, create_paper
 from tests.ledger.pencil import GRACE, HIGH, LOW, Naive, PencilLot, Step
 from tests.ledger.states import (
     TODAY,
+    create_adjust,
     create_capture,
     create_expire,
     create_grant,
@@ -50,6 +51,7 @@ IDEAS = st.lists(
         st.tuples(st.just("again"), ABOUT, st.booleans()),
         st.tuples(st.just("inquire")),
         st.tuples(st.just("expire")),
+        st.tuples(st.just("adjust"), POINTS),
         st.tuples(st.just("grant"), st.integers(1, 400), st.sampled_from([None, 0, 1, 5])),
         st.tuples(st.just("wait"), st.sampled_from([1, 59, 3_600])),
         st.tuples(st.just("sleep"), st.sampled_from([1, 1, GRACE + 1])),
@@ -111,6 +113,8 @@ def request_of(step: Step) -> Request:
             return create_status(number, rest[0], fence=rest[1])
         case "expire":
             return replace(create_expire(number), terminal=5)  # one terminal, so that one diary is enough
+        case "adjust":
+            return replace(create_adjust(number, rest[0]), terminal=5)
         case "grant":
             return replace(create_grant(number, rest[0]), terminal=5, expires_on=rest[1])
     return create_inquiry(number)

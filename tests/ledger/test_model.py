@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from sqlalchemy import text
 from sqlalchemy.exc import NoResultFound, ProgrammingError
 
+from ledger.budgets import create_budget, set_approval_points
 from ledger.businessday import Calendar, read_calendar, set_calendar
 from ledger.database import Scope
 from tests.conftest import TestDatabase
@@ -21,6 +22,8 @@ from tests.factories import (
     create_reversal,
     grant_points,
 )
+from tests.member_factories import create_known_member
+from tests.ordering import create_order, create_staff_row
 
 # ---- what the database itself guards ------------------------------------------------------------
 
@@ -98,14 +101,28 @@ def test_the_same_reversal_cannot_be_written_twice(books: Books, database_urls: 
 
 TENANT_TABLES = {
     "staff": "tenant_id",
+    "invitation": "tenant_id",
+    "staff_session": "tenant_id",
+    "login_event": "tenant_id",
+    "recovery_code": "tenant_id",
     "price": "merchant_id",
     "terminal": "tenant_id",
     "enrolment": "tenant_id",
     "member": "enterprise_id",
+    "person": "enterprise_id",
+    "member_word": "enterprise_id",
+    "member_plate": "enterprise_id",
+    "member_note": "enterprise_id",
+    "import_file": "tenant_id",
+    "import_line": "tenant_id",
     "account": "enterprise_id",
     "card": "enterprise_id",
     "lot": "enterprise_id",
     "misuse": "enterprise_id",
+    "point_order": "tenant_id",
+    "point_order_line": "tenant_id",
+    "budget": "enterprise_id",
+    "approval_terms": "enterprise_id",
 }
 
 
@@ -116,6 +133,7 @@ def create_two_worlds(books: Books) -> tuple[House, House]:
         with books.database.transaction(Scope.everything()) as connection:
             house = create_house(connection)
             holder = create_holder(connection, house)
+            create_known_member(connection, house)
             for organisation in (house.enterprise, house.merchant):
                 connection.execute(
                     text(
@@ -124,6 +142,9 @@ def create_two_worlds(books: Books) -> tuple[House, House]:
                     ),
                     {"id": organisation, "login": f"staff-{organisation}"},
                 )
+            create_order(connection, house, create_staff_row(connection, house.enterprise), [(holder, 5)])
+            set_approval_points(connection, house.enterprise, 5)
+            create_budget(connection, enterprise=house.enterprise, since=None, last=None, points=5)
         redeem = create_redeem(house, holder)
         books.post(redeem, replace(redeem, quantity=2))
         houses.append(house)

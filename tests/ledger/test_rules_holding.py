@@ -16,6 +16,7 @@ from tests.ledger.states import (
     NOW,
     POS,
     TODAY,
+    create_adjust,
     create_capture,
     create_expire,
     create_grant,
@@ -272,6 +273,7 @@ TOUCHES: dict[str, Request] = {
     "refused inquiry": create_inquiry(2, card=9),
     "PIN change": create_pin_change(2),
     "grant": create_grant(2, 5),
+    "adjustment": create_adjust(2, 5),
     "expiry": create_expire(2),
     "repeat of the hold": create_hold(1, service="cinema", amount=240),
 }

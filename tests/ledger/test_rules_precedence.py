@@ -20,6 +20,7 @@ from tests.ledger.states import (
     RIGHT,
     TODAY,
     WRONG,
+    create_adjust,
     create_capture,
     create_grant,
     create_hold,
@@ -98,6 +99,10 @@ SPENT: Reasons = (
     (Code.POINTS_EXPIRED, {"lots": {"lots": [(119, None), (1, YESTERDAY)]}}),
     (Code.POINTS_INSUFFICIENT, {"lots": {"lots": [(119, None)]}}),
 )
+SHORT: Reasons = (
+    (Code.POINTS_EXPIRED, {"lots": {"lots": [(499, None), (1, YESTERDAY)]}}),
+    (Code.POINTS_INSUFFICIENT, {"lots": {"lots": [(499, None)]}}),
+)
 HOLD: Reasons = (
     (Code.HOLD_UNKNOWN, {"before": {"known": False}}),
     (Code.HOLD_ENDED, {"before": {"fate": "released"}}),
@@ -168,6 +173,11 @@ KINDS = (
         "grant",
         lambda points=5, **f: create_grant(9, points, **f),
         (*ACCOUNT, (Code.AMOUNT_INVALID, {"request": {"points": 0}})),
+    ),
+    Asked(
+        "adjustment",
+        lambda points=500, **f: create_adjust(9, points, **f),
+        (*ACCOUNT, (Code.AMOUNT_INVALID, {"request": {"points": 0}}), *SHORT),
     ),
 )
 NEVER_REFUSE = ("reversal", "status", "expiry")  # their outcomes are in test_rules_undoing and test_decide

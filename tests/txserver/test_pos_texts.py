@@ -18,6 +18,7 @@ KINDS = (
     "refund",
     "reversal",
     "grant",
+    "adjustment",
     "expiry",
     "pin_change",
 )

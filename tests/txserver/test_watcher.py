@@ -136,6 +136,26 @@ async def test_what_no_event_told_is_looked_up(database_urls: TestDatabase) -> N
         assert (await stays.ask(Echo(**envelope()))).code == 0
 
 
+async def test_the_site_sees_who_is_connected_and_who_has_left(database_urls: TestDatabase) -> None:
+    async with open_house(database_urls, look_s=0.1) as house:
+        leaves, stays = await house.terminal(), await house.terminal()
+        present = "SELECT terminal_id FROM terminal_presence WHERE connected_until > :now"
+
+        async def seen(*terminals: RawTerminal) -> None:
+            with trio.fail_after(PATIENCE_S):
+                wanted = {(number_of(terminal),) for terminal in terminals}
+                while set(house.books.ask(present, now=house.edge.at)) != wanted:
+                    await trio.lowlevel.checkpoint()
+
+        await seen(leaves, stays)
+        await leaves.stream.aclose()
+        await seen(stays)
+        ((heard_at,),) = house.books.ask(
+            "SELECT heard_at FROM terminal_presence WHERE terminal_id = :id", id=number_of(stays)
+        )
+        assert timedelta(0) <= house.edge.at - heard_at < timedelta(seconds=PATIENCE_S)
+
+
 # ---- facts --------------------------------------------------------------------------------------
 
 

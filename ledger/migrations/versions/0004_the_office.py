@@ -12,6 +12,9 @@ branch_labels = None
 depends_on = None
 
 
+_ACCOUNT = "EXISTS (SELECT FROM account a WHERE a.slot = {table}.slot AND a.id = {table}.account_id OFFSET 0)"
+
+
 def upgrade() -> None:
     sql = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
     op.get_bind().exec_driver_sql(sql)
@@ -26,14 +29,13 @@ def upgrade() -> None:
     for table in ("card", "lot", "card_event", "hold_lot"):
         narrow(
             table,
-            f"EXISTS (SELECT FROM account a WHERE a.slot = {table}.slot AND a.id = {table}.account_id OFFSET 0)",
+            _ACCOUNT.format(table=table),
         )
     # A store's own sales, or those of members who are seen.
     for table in ("transaction", "hold"):
         narrow(
             table,
-            ("store_id = {units} OR " if table == "transaction" else "")
-            + f"EXISTS (SELECT FROM account a WHERE a.slot = {table}.slot AND a.id = {table}.account_id OFFSET 0)",
+            ("store_id = {units} OR " if table == "transaction" else "") + _ACCOUNT.format(table=table),
         )
     grant(
         "tessera_site",
