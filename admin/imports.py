@@ -136,9 +136,7 @@ def import_one(file: int) -> ResponseReturnValue:
         found = imports.find_file(connection, file, staff=_only())
         if found is not None:
             job = None if found.job_id is None else jobs.read_job(connection, found.job_id)
-            shown = found.state in {"checked", "entered"}
-            good = imports.good_lines(connection, keys(), file, most=GOOD_SHOWN) if shown else []
-            bad = imports.bad_lines(connection, keys(), file, most=BAD_SHOWN + 1) if shown else []
+            good, bad, refused = _lines(connection, found)
             enterprise = next((e.name for e in enterprises(connection) if e.id == found.tenant_id), "")
     if found is None:
         current.missing("import", file)
@@ -152,11 +150,25 @@ def import_one(file: int) -> ResponseReturnValue:
         enterprise=enterprise,
         good=good,
         bad=bad[:BAD_SHOWN],
+        refused=refused,
         more=len(bad) > BAD_SHOWN,
         most=BAD_SHOWN,
         may_take=_told_by_me(found),
         form=form,
     )
+
+
+def _lines(
+    connection: Connection, found: imports.ImportFile
+) -> tuple[list[imports.ImportLine], list[imports.ImportLine], str | None]:
+    """The first good lines of a file that is checked, the bad ones; or why they cannot be shown."""
+    if found.state not in {"checked", "entered"}:
+        return [], [], None
+    try:
+        good = imports.good_lines(connection, keys(), found.id, most=GOOD_SHOWN)
+        return good, imports.bad_lines(connection, keys(), found.id, most=BAD_SHOWN + 1), None
+    except jobs.JobFailed:
+        return [], [], _("This file was sealed with another key than today's. Discard it and send it again.")
 
 
 @blueprint.get(f"/members/import/<int(max={BIGGEST}):file>/state")

@@ -19,7 +19,7 @@ from admin.login import visitor
 from admin.login_words import browser_words, outcome_standing
 from admin.passwords import PASSWORD_MOST, ChoiceOfPassword
 from admin.permission_words import reach_words, role_words, sentences
-from ledger import second_factor, staff_sessions
+from ledger import invitations, second_factor, staff_sessions
 from ledger.database import Scope
 from ledger.keyring import Keyring
 from ledger.login_events import login_history
@@ -99,6 +99,7 @@ def password() -> ResponseReturnValue:
     staff = current.staff()
     with current.database().transaction(scope()) as connection:
         set_password(connection, staff.id, form.password.data)
+        invitations.forget(connection, staff.id)
         staff_sessions.end_all(connection, staff.id, but=current_user.session)
         renewed = staff_by_id(connection, staff.id)
         current.record(connection, "staff.password", tenant=staff.tenant_id, kind="staff", id=staff.id)

@@ -223,6 +223,8 @@ def _move(line: TerminalLine) -> ResponseReturnValue:
         places = [place for place in _places(connection, line.merchant_id) if place.id != line.store_id]
     form = MoveForm()
     form.store.choices = [(place.id, place.name) for place in places]
+    if form.is_submitted():  # a second click finds the terminal there already, and hears of that below
+        form.store.choices.append((line.store_id, line.store))
     if not places:
         return _page(line.id, _("There is no other open store of this merchant. Nothing was changed.")), 409
     if form.validate_on_submit():

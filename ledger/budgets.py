@@ -69,7 +69,7 @@ def create_budget(
     connection: Connection, *, enterprise: int, since: date | None, last: date | None, points: int
 ) -> int:
     """A new budget; returns its id. BudgetRefused where another covers one of its days."""
-    until = None if last is None else last + timedelta(days=1)
+    until = None if last in (None, date.max) else last + timedelta(days=1)
     told = {"enterprise": enterprise, "since": since, "until": until, "points": points}
     try:
         with connection.begin_nested():

@@ -28,7 +28,7 @@ from ledger.staff_sessions import end_all
 
 __all__ = [
     "INVITATION_LASTS", "TOKEN_BYTES", "InvitationOver", "LoginTaken", "Opened", "OpenInvitation", "accept",
-    "invite", "invite_password", "open_invitations", "opened", "withdraw",
+    "forget", "invite", "invite_password", "open_invitations", "opened", "withdraw",
 ]  # fmt: skip
 
 INVITATION_LASTS = timedelta(days=7)  # a letter, or somebody's holiday
@@ -170,6 +170,11 @@ def invite_password(
         }  # fmt: skip
         new: int = connection.execute(INSERT, told).scalar_one()
     return new
+
+
+def forget(connection: Connection, staff: int) -> None:
+    """No link opens a new password for this person any more: they have just chosen one."""
+    connection.execute(FORGET, {"staff": staff})
 
 
 def opened(connection: Connection, token: bytes, *, now: datetime) -> Opened | None:

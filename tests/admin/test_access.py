@@ -179,6 +179,20 @@ def person_with(site: Site, kind: str, rights: Rights) -> access.Person:
     return site.change(found)
 
 
+@pytest.mark.parametrize("permission", ["points.budget", "cards.terms"])
+def test_what_counts_for_a_whole_tenant_needs_a_reach_over_all_of_it(
+    shared_site: Site, permission: str
+) -> None:
+    rules = [
+        rule for rule in shared_site.app.url_map.iter_rules()
+        if access.permission_of(shared_site.app, rule.endpoint) == permission
+    ]  # fmt: skip
+    assert len(rules) == 3
+    for units, may in ((None, True), (frozenset({shared_site.house.enterprise}), False)):
+        person = person_with(shared_site, "enterprise", Rights({permission: units}))
+        assert {passes(shared_site, person, rule, "GET") for rule in rules} == {may}
+
+
 def passes(site: Site, person: access.Person, rule: Rule, method: str) -> bool:
     """Whether the guard lets somebody through to a route. Asks no view and no database."""
     with site.app.test_request_context(path_of(rule), method=method):

@@ -2,10 +2,15 @@
 
 import pytest
 from werkzeug.datastructures import MultiDict
-from wtforms import StringField
+from wtforms import DateField, StringField
+from wtforms.validators import Optional
 
 from admin.forms import MarkedForm, plain, trimmed
 from tests.admin.conftest import Site
+
+
+class Dated(MarkedForm):
+    day = DateField(validators=[Optional()])
 
 
 class Words(MarkedForm):
@@ -33,3 +38,14 @@ def test_control_characters_are_not(site: Site, typed: str) -> None:
 
 def test_white_space_around_is_no_part_of_it(site: Site) -> None:
     assert filled(site, "  two  words \n") == ("two  words", True)
+
+
+@pytest.mark.parametrize(
+    ("typed", "valid"),
+    [("2026-11-22", True), ("", True), ("1900-01-01", True), ("9999-12-31", False), ("0001-01-01", False)],
+)
+def test_a_day_has_days_beside_it(site: Site, typed: str, valid: bool) -> None:
+    with site.app.test_request_context(method="POST"):
+        form = Dated(MultiDict({"day": typed}), meta={"csrf": False})
+        assert form.validate() is valid
+        assert bool(form.day.errors) is not valid

@@ -6,11 +6,12 @@ import zipfile
 
 import openpyxl
 import pytest
+from sqlalchemy import Connection, text
 from werkzeug.test import TestResponse
 
 from admin.imports import ROOM_FOR_THE_FORM
 from admin.jobs import steps_of
-from ledger import import_reading, jobs
+from ledger import import_reading, jobs, rights
 from ledger.import_reading import FIELDS, LARGEST, head_of
 from ledger.keyring import Keyring
 from tests.admin.browsing import Browser, words
@@ -143,6 +144,25 @@ def test_files_of_others_are_not_there(shared_site: Site, desk: Browser) -> None
         assert other.get(address).status_code == 404
     for step in ("enter", "discard", "resume"):
         assert other.post(f"{path}/{step}", {}).status_code == 404
+
+    def blind(connection: Connection) -> None:
+        person = create_person(
+            connection, shared_site.house.enterprise, login="blind", ready_made="viewer", reach="unit"
+        )
+        role = connection.execute(
+            text(
+                "INSERT INTO role (tenant_id, name, permissions)"
+                " VALUES (:tenant, 'Loader', ARRAY['members.import']) RETURNING id"
+            ),
+            {"tenant": shared_site.house.enterprise},
+        )
+        rights.assign(connection, person, reach="tenant", role=role.scalar_one())
+
+    shared_site.change(blind)
+    loader = shared_site.signed_in("blind")  # sees the enterprise's files, but nobody's phone
+    assert loader.get(path).status_code == 200
+    assert loader.get(f"{path}/bad/csv").status_code == 403
+    assert loader.get(f"{send(loader, b'code,name').location}/bad/csv").status_code == 200
     operator = shared_site.signed_in("operator", language="zh")
     assert operator.get(path).status_code == 200
     assert operator.get(f"{PAGE}?enterprise={shared_site.other.enterprise}").status_code == 200

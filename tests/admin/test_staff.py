@@ -168,6 +168,17 @@ def test_a_password_link_ends_the_sessions_when_it_is_used(shared_site: Site, en
     assert site.browser().log_in("lu", CHOSEN["password"]).status_code == 303
 
 
+def test_who_chooses_a_password_closes_the_link_that_was_under_way(
+    shared_site: Site, enterprise: Browser
+) -> None:
+    site = shared_site
+    mo = person(site, "mo", site.house.enterprise, "viewer")
+    link = link_in(enterprise.submit(f"/staff/{mo}/password").text)
+    typed = {"present": PASSWORD, "password": CHOSEN["password"], "again": CHOSEN["password"]}
+    assert site.signed_in("mo").post("/own/password", typed).status_code == 303
+    assert site.browser().get(link).status_code == 404
+
+
 def test_details_are_changed_unless_somebody_was_quicker(shared_site: Site, enterprise: Browser) -> None:
     site, ours = shared_site, str(shared_site.house.enterprise)
     ed = person(site, "ed", site.house.enterprise, "viewer")

@@ -32,9 +32,10 @@ def test_a_terminal_moves_within_its_merchant(shared_site: Site) -> None:
     store = shared_site.change(add)
     form = browser.hidden(f"{path}/move")
     foreign = browser.post(f"{path}/move", form | {"store": str(shared_site.other.store)})
-    assert "Not a valid choice" in foreign.text
+    assert foreign.status_code == 404
     assert browser.post(f"{path}/move", form | {"store": str(store)}).status_code == 303
     assert store_of(shared_site) == store
+    assert browser.post(f"{path}/move", form | {"store": str(store)}).status_code == 409  # a second click
     again = browser.post(f"{path}/move", form | {"store": str(shared_site.house.store)})
     assert again.status_code == 409
     assert store_of(shared_site) == store

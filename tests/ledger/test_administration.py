@@ -178,6 +178,35 @@ def test_a_role_that_makes_the_last_administrator_cannot_lose_it(world: World) -
         assert rights_of(connection, boss, "merchant").units.keys() == everything
 
 
+def test_who_sees_one_unit_decides_nothing_about_holders_elsewhere(world: World) -> None:
+    """Holders whom the scope does not show count too; and the giver may sit where it does not reach."""
+    house, boss = world.house, world.person("boss")
+    keeper = world.person("keeper", reach="below", at=house.store)
+    local = world.person("local", "viewer", reach="unit", at=house.store)
+    with world.database.transaction(Scope.everything()) as connection:
+        role = roles.create_role(
+            connection, Giver(boss, "merchant"), house.merchant, "merchant", name="Night",
+            permissions={"terminals.view"},
+        )  # fmt: skip
+        assign(connection, boss, reach="unit", role=role)
+        guest = create_staff(
+            connection, organisation_id=house.merchant, login="guest", name="guest", password=PASSWORD,
+            ready_made=None,
+        )  # fmt: skip
+        assign(connection, guest, reach="unit", ready_made="administrator", unit=house.store)
+    scope = Scope.tenant(house.merchant, frozenset({house.store}))
+    with pytest.raises(Beyond), world.database.transaction(scope) as connection:
+        roles.change_role(
+            connection, Giver(keeper, "merchant"), house.merchant, "merchant", role, name="Night",
+            permissions={"terminals.view", "terminals.change"},
+        )  # fmt: skip
+    with pytest.raises(roles.RoleUsed), world.database.transaction(scope) as connection:
+        roles.delete_role(connection, house.merchant, role, now=NOW)
+    with world.database.transaction(scope) as connection:
+        target = Target(local, house.merchant, "merchant", house.store)
+        assert set_status(connection, Giver(guest, "merchant"), target, "closed")
+
+
 # ---- links --------------------------------------------------------------------------------------
 
 
