@@ -259,10 +259,12 @@ def _page(terminal: int, refused: str | None = None) -> str:
             current.missing("terminal", terminal)
         ended = batches(connection, terminal, most=BATCHES_MOST)
         code_until = open_until(connection, terminal, now)
+        elsewhere = any(place.id != line.store_id for place in _places(connection, line.merchant_id))
+    steps = [step for step in offered(line) if step.name != "move" or elsewhere]
     return render_template(
         "terminals/terminal.html",
         line=line,
-        steps=[(step, step_words(step, line)) for step in offered(line)],
+        steps=[(step, step_words(step, line)) for step in steps],
         batches=ended,
         code_until=code_until,
         refused=refused,

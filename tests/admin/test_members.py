@@ -128,6 +128,15 @@ def test_a_change_keeps_what_the_form_does_not_show_and_a_stale_page_changes_not
     assert "After" in desk.get("/members?q=after").text
 
 
+def test_from_a_member_one_goes_on_to_their_points(shared_site: Site, desk: Browser) -> None:
+    ((member, code),) = shared_site.ask(
+        "SELECT id, code FROM member WHERE status = 'active' ORDER BY id LIMIT 1"
+    )
+    page = desk.get(f"/members/{member}").text
+    assert f"/points/grant?member={code}" in page
+    assert desk.get(f"/points/grant?member={code}").status_code == 200
+
+
 def test_the_balance_says_why(shared_site: Site, desk: Browser) -> None:
     holder = shared_site.change(lambda connection: create_holder(connection, shared_site.house, points=700))
     post(shared_site, create_hold(shared_site.house, holder, amount=300))

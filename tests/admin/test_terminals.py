@@ -172,7 +172,7 @@ def test_a_foreign_or_unknown_terminal_is_no_page(site: Site) -> None:
 def test_the_page_is_chinese_for_who_reads_chinese(site: Site) -> None:
     page = words(site.signed_in("operator", language="zh").get(f"/terminals/{site.house.terminal}").text)
     assert "状态 正常" in page
-    assert "发放登记码 要求更换密钥 移至其他门店 停用" in page
+    assert "发放登记码 要求更换密钥 停用" in page
 
 
 # ---- new ones ----------------------------------------------------------------------------------------

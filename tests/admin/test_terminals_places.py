@@ -20,6 +20,7 @@ def store_of(site: Site) -> int:
 
 def test_a_terminal_moves_within_its_merchant(shared_site: Site) -> None:
     path, browser = f"/terminals/{shared_site.house.terminal}", shared_site.signed_in("merchant")
+    assert f"{path}/move" not in browser.get(path).text  # there is nowhere to go
     alone = browser.get(f"{path}/move")
     assert alone.status_code == 409
     assert "no other open store" in alone.text
@@ -30,6 +31,7 @@ def test_a_terminal_moves_within_its_merchant(shared_site: Site) -> None:
         )
 
     store = shared_site.change(add)
+    assert f"{path}/move" in browser.get(path).text
     form = browser.hidden(f"{path}/move")
     foreign = browser.post(f"{path}/move", form | {"store": str(shared_site.other.store)})
     assert foreign.status_code == 404
