@@ -22,7 +22,6 @@ from ledger.budgets import (
     set_approval_points,
 )
 from ledger.businessday import business_date
-from ledger.point_lines import read_points
 
 __all__ = ["add_pages"]
 
@@ -121,8 +120,7 @@ def limit() -> ResponseReturnValue:
         if form.mark.data != str(before):
             flash(_("Somebody has just changed this limit. Nothing was changed now."), "wait")
             return _back(tenant)
-        points = 0 if form.limit.data == "0" else read_points(form.limit.data)
-        assert points is not None
+        points = points_of(form.limit) or 0  # the form took it, so what is no number from 1 on is 0
         with current.database().transaction(current.scope()) as connection:
             set_approval_points(connection, tenant, points)
             current.record(

@@ -191,6 +191,7 @@ def test_a_budget_is_kept_and_says_how_much_is_left(
     assert operator.submit(f"{budget[0]}?{which}", points="101").status_code == 303
     assert confirm(there, order) == 303
     assert "101 points are granted already" in there.submit(budget[0], points="7").text
+    assert there.submit("/points/budget/limit", limit="５²").status_code == 303  # as keyboards write 52
     assert there.submit("/points/budget/limit", limit="0").status_code == 303
     order = sent(
         there, "/points/topup", code=code(site, holder), points="1", paid="1", payment="cash", currency="CNY"
