@@ -66,6 +66,11 @@ class MerchantForm(OnceForm):
         _l("Name of its first store"), most=NAME_MOST, needed=_l("Give the store its name.")
     )
 
+    def validate_store_code(self, field: Field) -> None:
+        """Within a merchant no two have one code, itself included."""
+        if field.data == self.code.data:
+            raise ValidationError(_("This is the merchant's own code. Choose another for the store."))
+
 
 class DetailsForm(MarkedForm):
     """What the operator keeps of a merchant. The account's number is typed to change it, never shown."""

@@ -49,6 +49,8 @@ def test_a_merchant_is_entered_once_with_its_first_store(shared_site: Site, oper
     taken = operator.post("/merchants/new", form | {"code": "ONE two"})
     assert "without spaces" in taken.text
     assert 'value="Gloss North"' in taken.text
+    alike = operator.post("/merchants/new", form | {"store_code": "ONE"})
+    assert "the merchant&#39;s own code" in alike.text
     answer = operator.post("/merchants/new", form)
     assert answer.status_code == 303
     again = operator.post("/merchants/new", form | {"code": "OTHER"})
