@@ -28,7 +28,7 @@ from admin.language import gettext as _
 from admin.language import points as figure
 from ledger.card_batch_work import offer_codes
 from ledger.card_batches import Batch, BatchCard, card_to_print, print_cards
-from ledger.card_details import find_card
+from ledger.card_details import CardDetails, find_card
 from ledger.card_search import issuer
 from ledger.database import Connection
 from ledger.keyring import Keyring
@@ -115,10 +115,7 @@ def batch_print(batch: int) -> ResponseReturnValue:
 @requires("cards.issue")
 def card_print(number: str) -> ResponseReturnValue:
     """The print sheet of one card."""
-    with current.database().transaction(current.scope()) as connection:
-        details = find_card(connection, number)
-    if details is None:
-        no_card(number)
+    details = _asked(number)
     form = PrintForm()
     form.offer(1)
     if form.validate_on_submit() and _useful(details.status, details.expired):
@@ -132,9 +129,7 @@ def card_print(number: str) -> ResponseReturnValue:
             )
         name = f"card-{details.card.number[-4:]}.pdf"
         return _pdf(cards_pdf([face], STOCKS[form.stock.data], marks=form.marks.data, title=name), name)
-    refused = None if _useful(details.status, details.expired) else _none_left()
-    page = _form("cards/print.html", form, card=details, refused=refused)
-    return page, 409 if refused else 200
+    return _asks("cards/print.html", form, details)
 
 
 @blueprint.route(f"{PATH}/chips", methods=["GET", "POST"])
@@ -162,10 +157,7 @@ def batch_chips(batch: int) -> ResponseReturnValue:
 @requires("cards.issue")
 def card_chip(number: str) -> ResponseReturnValue:
     """What an encoder writes on one card's chip."""
-    with current.database().transaction(current.scope()) as connection:
-        details = find_card(connection, number)
-    if details is None:
-        no_card(number)
+    details = _asked(number)
     form = ChipForm()
     form.offer(1)
     if form.validate_on_submit() and _useful(details.status, details.expired):
@@ -177,9 +169,7 @@ def card_chip(number: str) -> ResponseReturnValue:
                     connection, "card.write", tenant=details.enterprise_id, kind="card", id=number, after=told
                 )
                 return _csv(rows, f"chip-{details.card.number[-4:]}.csv")
-    refused = None if _useful(details.status, details.expired) else _none_left()
-    page = _form("cards/chips.html", form, card=details, refused=refused)
-    return page, 409 if refused else 200
+    return _asks("cards/chips.html", form, details)
 
 
 @blueprint.route(f"{PATH}/codes", methods=["GET", "POST"])
@@ -280,6 +270,21 @@ def _encoded(form: ChipForm, chosen: Sequence[BatchCard]) -> list[tuple[str, str
         token = _token(by_number[number], uid)
         rows.append((number, uid.hex().upper(), token, ndef_text(token).hex().upper()))
     return rows
+
+
+def _asked(number: str) -> CardDetails:
+    """The card that the address names; 404 for one that the scope does not show."""
+    with current.database().transaction(current.scope()) as connection:
+        details = find_card(connection, number)
+    if details is None:
+        no_card(number)
+    return details
+
+
+def _asks(page: str, form: PartForm, details: CardDetails) -> ResponseReturnValue:
+    """The form of one card; refused when the card is of no use any more."""
+    refused = None if _useful(details.status, details.expired) else _none_left()
+    return _form(page, form, card=details, refused=refused), 409 if refused else 200
 
 
 def _form(template: str, form: PartForm, **told: object) -> str:
