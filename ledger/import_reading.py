@@ -117,12 +117,8 @@ def examined(content: bytes, encoding: str | None = None) -> Source:
     if content.startswith((b"\xd0\xcf\x11\xe0", b"%PDF", b"{\\rtf", b"\x1f\x8b", b"Rar!", b"7z")):
         raise Unreadable("spreadsheet")
     found, text = _decoded(content, encoding)
-    head = text.lstrip("\ufeff\r\n").partition("\n")[0]
-    best = max(
-        ",;\t",
-        key=lambda sign: (_known_headings(next(csv.reader([head], delimiter=sign), [])), head.count(sign)),
-    )
-    return Source("csv", found, best)
+    head = next(io.StringIO(text.lstrip("\ufeff\r\n"), newline=""), "")
+    return Source("csv", found, max(",;\t", key=lambda sign: (_headings_by(sign, head), head.count(sign))))
 
 
 def rows(content: bytes, source: Source) -> Iterator[tuple[int, list[str]]]:
@@ -145,7 +141,7 @@ def rows(content: bytes, source: Source) -> Iterator[tuple[int, list[str]]]:
 def expected(content: bytes, source: Source) -> int:
     """About how many lines there are, at least one: for a progress bar."""
     if source.kind == "csv":
-        return max(1, content.count(b"\n"))
+        return max(1, content.count(b"\n"), content.count(b"\r"))
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             sheet = min(name for name in archive.namelist() if name.startswith("xl/worksheets/sheet"))
@@ -227,7 +223,12 @@ def _heading(cell: str) -> str:
     return " ".join(cell.strip("\ufeff").replace("*", "").replace("_", " ").replace(".", "").lower().split())
 
 
-def _known_headings(cells: Sequence[str]) -> int:
+def _headings_by(delimiter: str, head: str) -> int:
+    """How many columns are known when the first line is cut at this sign."""
+    try:
+        cells = next(csv.reader([head], delimiter=delimiter), [])
+    except csv.Error:  # a cell without end: no delimiter is better than another
+        return 0
     return sum(_heading(cell) in COLUMNS for cell in cells)
 
 

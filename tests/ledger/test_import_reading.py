@@ -4,11 +4,11 @@ import csv
 import io
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ledger import import_reading
-from ledger.import_reading import Source, Unreadable, examined, head_of, read_line, rows
+from ledger.import_reading import Source, Unreadable, examined, expected, head_of, read_line, rows
 
 NAMES = st.text(st.characters(codec="gb18030", categories=["L", "N"]), min_size=1, max_size=8)
 HEAD = ["会员编号", "姓名", "手机号"]
@@ -48,6 +48,17 @@ def test_the_encoding_is_found_out() -> None:
         lines_of("code,name\n1,\ue000\n".encode())
 
 
+def test_lines_that_end_as_an_old_spreadsheet_ends_them_are_lines() -> None:
+    assert lines_of(b"code;name\r1;A\r2;B\r") == [["code", "name"], ["1", "A"], ["2", "B"]]
+    assert expected(b"code;name\r1;A\r2;B\r", Source("csv", "utf-8", ";")) == 3
+
+
+def test_a_cell_without_end_is_unreadable() -> None:
+    with pytest.raises(Unreadable, match="quotes"):
+        lines_of(b"code,name," + b"x" * 200_000)
+
+
+@example(b"0\r0")
 @given(st.binary(max_size=300))
 def test_any_bytes_are_lines_or_unreadable(content: bytes) -> None:
     try:
