@@ -98,7 +98,9 @@ def create_app(
         app.config["TRUSTED_HOSTS"] = [str(urlsplit(settings.url).hostname)]
         app.wsgi_app = ProxyFix(app.wsgi_app)  # type: ignore[method-assign]
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.jinja_env.globals |= {"current_user": current_user, "rooms_of": rooms.rooms_of}
+    app.jinja_env.globals |= {
+        "current_user": current_user, "rooms_of": rooms.rooms_of, "may_find": rooms.may_find,
+    }  # fmt: skip
     Bootstrap5(app)
     language.init_language(app, settings.time_zone)
     security.init_security(app, secure=settings.secure)

@@ -7,7 +7,7 @@ from flask import request
 from admin.access import SIGNED_IN
 from admin.language import gettext as _
 
-__all__ = ["Room", "rooms_of"]
+__all__ = ["Room", "may_find", "rooms_of"]
 
 HOUSE = "M3 9l7-6 7 6M5 7.5V17h10V7.5M8.3 17v-5h3.4v5"
 ARROWS = "M4 7h11.5M12.5 4l3 3-3 3M16 13H4.5M7.5 10l-3 3 3 3"
@@ -74,3 +74,8 @@ def rooms_of(person: Any) -> list[Room]:
         "trail.view": Room("trail.overview", _("Audit trail"), FOOTPRINTS),
     }
     return [room for permission, room in rooms.items() if permission in {SIGNED_IN, *person.permissions}]
+
+
+def may_find(person: Any) -> bool:
+    """Whether there are numbers that a person could find something by."""
+    return not {"cards.view", "members.view", "transactions.view"}.isdisjoint(person.permissions)
