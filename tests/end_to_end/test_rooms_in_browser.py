@@ -142,7 +142,8 @@ def test_a_phone_reaches_every_room_and_none_scrolls_sideways(shop: Shop, page: 
     card, terminal = shop.holder.card.number, shop.house.terminal
     paths = (
         "/", "/cards", "/cards?q=member", f"/cards/{card}", f"/cards/{card}/replace", "/terminals",
-        "/terminals/new", f"/terminals/{terminal}", f"/terminals/{terminal}/revoke", "/points", "/day",
+        "/terminals/new", f"/terminals/{terminal}", f"/terminals/{terminal}/revoke", "/points",
+        "/members", "/merchants", "/services", "/organisations", "/staff", "/roles", "/trail", "/day",
     )  # fmt: skip
     for language in ("English", "中文"):
         for path in paths:
