@@ -18,8 +18,9 @@ from ledger.database import Database, Scope
 from ledger.keyring import Keyring
 from ledger.limits import Limits, Terms
 from protocol.credentials import CardToken, seal
+from scripts.demonstration_office import furnish
 from scripts.demonstration_record import Card, Demonstration, Login
-from scripts.demonstration_sales import Holder, Shop, make_sales
+from scripts.demonstration_sales import Holder, Shop, make_past, make_sales
 from scripts.demonstration_terminal import NAME, invite
 
 __all__ = ["load"]
@@ -58,6 +59,7 @@ ENTERPRISES = (
 )
 EVERY_THIRD = 3  # member has a card of the second kind
 MEMBERS_EACH = 12
+PAST_DAYS = 9  # business days before today: a week for the home page, and a little
 ZONE = ZoneInfo("Asia/Shanghai")
 
 
@@ -73,8 +75,11 @@ def load(site_url: str, keyring: Keyring) -> Demonstration:
 
 
 def _fill(connection: Connection, keyring: Keyring, now: datetime) -> Demonstration:
-    # Its members' points came in before `now`, on this day.
-    today = businessday.advance(connection, now.astimezone(ZONE).date(), now - timedelta(hours=9))
+    today = now.astimezone(ZONE).date()
+    # Today began in time for its sales, and each day before it as long before.
+    begun = min(businessday.begins_at(today, businessday.read_calendar(connection)), now - timedelta(hours=4))
+    days = [(today - timedelta(days=n), begun - timedelta(days=n)) for n in range(PAST_DAYS, -1, -1)]
+    businessday.advance(connection, *days[0])
     operator = organisations.create_tenant(
         connection, kind="operator", code="OPERATOR", name="Tessera 运营中心"
     )
@@ -88,20 +93,25 @@ def _fill(connection: Connection, keyring: Keyring, now: datetime) -> Demonstrat
     for number, (name, stores, sold) in enumerate(MERCHANTS, 1):
         merchant = organisations.create_tenant(connection, kind="merchant", code=f"M{number:03d}", name=name)
         tenants.setdefault("merchant", merchant)
-        _agree(connection, merchant, services, sold, today)
+        _agree(connection, merchant, services, sold, days[0][0].replace(month=1, day=1), today)
         for place, store_name in enumerate(stores, 1):
             store = organisations.create_child(
                 connection, parent=merchant, kind="store", code=f"S{place:03d}", name=store_name
             )
-            shops.append(Shop(_enrolled_terminal(connection, store, f"POS {number}-{place}", now), sold))
+            shops.append(
+                Shop(_enrolled_terminal(connection, store, f"POS {number}-{place}", days[0][1]), sold)
+            )
             if not enrolment:
                 waiting = terminals.create_terminal(connection, store=store, kind="pos", name=NAME)
                 enrolment = invite(connection, waiting, now)
-    holders = _holders(connection, keyring, tenants, today, now)
+    holders, welcomes = _holders(connection, keyring, tenants, today, days[0][1])
+    make_past(connection, keyring, shops, holders, welcomes, days)
     make_sales(connection, keyring, shops, holders, now)
+    logins = _logins(connection, tenants)
+    logins += furnish(connection, keyring, tenants, today, now)
     first = holders[0]
     return Demonstration(
-        logins=_logins(connection, tenants),
+        logins=logins,
         cards=[
             Card(
                 member=holder.name, payload=_payload(keyring, holder.card), pin=holder.pin, service="car-wash"
@@ -113,9 +123,14 @@ def _fill(connection: Connection, keyring: Keyring, now: datetime) -> Demonstrat
 
 
 def _agree(
-    connection: Connection, merchant: int, services: dict[str, int], sold: Sequence[str], today: date
+    connection: Connection,
+    merchant: int,
+    services: dict[str, int],
+    sold: Sequence[str],
+    since: date,
+    today: date,
 ) -> None:
-    """Prices since the year began, and those that change tomorrow."""
+    """Prices since then, and those that change tomorrow."""
     for code, _, _, _, points, settlement_minor in SERVICES:
         if code not in sold:
             continue
@@ -124,7 +139,7 @@ def _agree(
             connection,
             merchant=merchant,
             service=services[code],
-            since=today.replace(month=1, day=1),
+            since=since,
             points=points if isinstance(points, int) else 1,
             settlement_minor=settlement_minor,
             open_range=span,
@@ -156,11 +171,11 @@ def _enrolled_terminal(connection: Connection, store: int, name: str, now: datet
 
 
 def _holders(
-    connection: Connection, keyring: Keyring, tenants: dict[str, int], today: date, now: datetime
-) -> list[Holder]:
+    connection: Connection, keyring: Keyring, tenants: dict[str, int], today: date, begun: datetime
+) -> tuple[list[Holder], dict[int, list[members.Granting]]]:
+    """Members with cards, and the points that they are welcomed with, on one of the past days."""
     holders: list[Holder] = []
-    grantings: list[members.Granting] = []
-    before = now - timedelta(hours=8)
+    welcomes: dict[int, list[members.Granting]] = {}
     for number, (enterprise_name, terms, (code, product_name, own)) in enumerate(ENTERPRISES, 1):
         enterprise = organisations.create_tenant(
             connection, kind="enterprise", code=f"E{number:03d}", name=enterprise_name
@@ -174,27 +189,31 @@ def _holders(
             name = f"Member {number}{each:03d}"
             account = members.create_member(connection, enterprise=enterprise, code=f"{each:06d}", name=name)
             chosen = product if each % EVERY_THIRD == 0 else None
-            card = cards.issue_card(connection, account, now=before, product_id=chosen)
+            card = cards.issue_card(connection, account, now=begun, product_id=chosen)
             pin = f"{secrets.randbelow(10**6):06d}"
             verifier = keyring.pin_verifier(card.slot, card.account_id, card.id, pin)
-            cards.set_pin(connection, card, verifier, now=before)
-            holders.append(Holder(account, card, pin, name))
-            for points, days, kind in ((2_000, 365, "granted"), (300, 45, "promotional")):
-                grantings.append(
-                    members.Granting(
-                        account=account,
-                        txid=UUID(bytes=os.urandom(16)),
-                        points=points,
-                        funder=enterprise,
-                        lot_kind=kind,
-                        expires_on=today + timedelta(days=days),
-                        detail="Welcome",
-                    )
-                )
+            cards.set_pin(connection, card, verifier, now=begun)
+            # The first are welcomed on the first day, and the last on the last before today.
+            holders.append(Holder(account, card, pin, name, since=(each - 1) * PAST_DAYS // MEMBERS_EACH))
+            welcomes.setdefault(holders[-1].since, []).extend(_welcome(account, today))
         # One more card, on its way to its member: it waits for a PIN.
-        cards.issue_card(connection, holders[-1].account, now=before, status="issued")
-    members.grant(connection, grantings, before)
-    return holders
+        cards.issue_card(connection, holders[-1].account, now=begun, status="issued")
+    return holders, welcomes
+
+
+def _welcome(account: members.Account, today: date) -> list[members.Granting]:
+    return [
+        members.Granting(
+            account=account,
+            txid=UUID(bytes=os.urandom(16)),
+            points=points,
+            funder=account.enterprise_id,
+            lot_kind=kind,
+            expires_on=today + timedelta(days=lasts),
+            detail="Welcome",
+        )
+        for points, lasts, kind in ((2_000, 365, "granted"), (300, 45, "promotional"))
+    ]
 
 
 def _logins(connection: Connection, tenants: dict[str, int]) -> list[Login]:

@@ -1,21 +1,22 @@
-"""The demonstration's past hours: purchases, and rescues whose points were held before the job."""
+"""The demonstration's business: past days' purchases, and today's, with rescues held for before the job."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
 
-from ledger import books, cards, members
+from ledger import books, businessday, cards, members, totals
 from ledger.keyring import Keyring
 from ledger.postings import Capture, Hold, Redeem, Refund, Release, Request
 
-__all__ = ["Holder", "Shop", "make_sales"]
+__all__ = ["Holder", "Shop", "make_past", "make_sales"]
 
-PURCHASES = 40
+PURCHASES = 24
+OPENS, HOURS = timedelta(hours=9), timedelta(hours=11)  # of a past day, after it began
 AMOUNTS = {"shop": 150, "roadside-rescue": 450}  # of the open ones
 RESCUE = "roadside-rescue"
 HELD = 900  # points set aside for a rescue, which most often comes to less
@@ -32,12 +33,40 @@ class Shop:
 
 @dataclass(frozen=True)
 class Holder:
-    """A member with a card."""
+    """A member with a card, welcomed on the past day of this number."""
 
     account: members.Account
     card: cards.Card
     pin: str = field(repr=False)
     name: str
+    since: int
+
+
+def make_past(
+    connection: Connection,
+    keyring: Keyring,
+    shops: Sequence[Shop],
+    holders: Sequence[Holder],
+    welcomes: Mapping[int, Sequence[members.Granting]],
+    days: Sequence[tuple[date, datetime]],
+) -> None:
+    """Each day but the last, with its welcomes and its sales; then the last one is open, the others added up.
+
+    `days` with the moment at which each begins; the first is open already.
+    """
+    spared = (holders[0], *holders[2:6])  # who shows their card to visitors, or calls for help today
+    for number, (_, begun) in enumerate(days[:-1]):
+        members.grant(connection, welcomes.get(number, ()), begun + OPENS / 2)
+        known = [each for each in holders if each.since <= number and each not in spared]
+        sales = 5 + number * 5 % 7
+        for sale in range(sales):
+            shop, holder = shops[(sale + number) % len(shops)], known[(sale + number * 3) % len(known)]
+            service = shop.services[(sale + number) % len(shop.services)]
+            request = _purchase(keyring, shop, holder, service, holder.pin)
+            books.post(connection, [request], begun + OPENS + HOURS * sale / sales)
+        day, begins = days[number + 1]
+        businessday.advance(connection, day, begins)
+        totals.add_up_next(connection, begins)
 
 
 def make_sales(
@@ -62,15 +91,13 @@ def _purchases(
         holder = holders[1 + (number * 7) % (len(holders) - 1)]
         service = shop.services[number % len(shop.services)]
         pin = holder.pin if number % 9 else "wrong"
-        yield (
-            7 * (PURCHASES - number),
-            Redeem(
-                **_asked(shop, holder),
-                **_card(keyring, holder, pin),
-                service=service,
-                amount=AMOUNTS.get(service),
-            ),
-        )
+        yield 7 * (PURCHASES - number), _purchase(keyring, shop, holder, service, pin)
+
+
+def _purchase(keyring: Keyring, shop: Shop, holder: Holder, service: str, pin: str) -> Redeem:
+    return Redeem(
+        **_asked(shop, holder), **_card(keyring, holder, pin), service=service, amount=AMOUNTS.get(service)
+    )
 
 
 def _rescues(

@@ -8,7 +8,7 @@ from pathlib import Path
 from msgspec.structs import replace
 from sqlalchemy import Connection
 
-from ledger import terminals
+from ledger import enrolments, terminals
 from scripts.demonstration_record import Demonstration
 from txserver.terminal_identity import IdentityError, TerminalIdentity
 
@@ -29,9 +29,9 @@ class Device(Enum):
 def invite(connection: Connection, terminal: int, now: datetime) -> bytes:
     """A new enrolment of a terminal; its id, 16 bytes."""
     enrolment_id = os.urandom(16)
-    terminals.create_enrolment(
-        connection, terminal, enrolment_id=enrolment_id, expires_at=now + timedelta(days=ENROLMENT_DAYS)
-    )
+    until = now + timedelta(days=ENROLMENT_DAYS)
+    if not enrolments.invite(connection, terminal, enrolment_id=enrolment_id, until=until, now=now):
+        raise ValueError(f"nobody can be invited to terminal {terminal}")
     return enrolment_id
 
 
