@@ -36,7 +36,7 @@ def open_next() -> ResponseReturnValue:
     following = _following(days, calendar)
     form = MarkedForm()
     if form.validate_on_submit():
-        return _open(form.mark.data)
+        return _open(form.mark.data or "")
     if following is None:
         return _page(_too_far()), 409
     form.mark.data = following.isoformat()

@@ -36,7 +36,8 @@ from ledger.member_details import (
     member_notes,
     units,
 )
-from ledger.member_search import NO_BOUND, MemberLine, Standing, find_members, list_members
+from ledger.member_search import MemberLine, Standing, find_members, list_members
+from ledger.walks import NO_BOUND
 
 __all__ = ["BIGGEST", "PAGE_ROWS", "asked_enterprise", "blueprint", "member_page", "own_units", "the_member"]
 
@@ -235,11 +236,9 @@ def asked_enterprise(choice: Sequence[Unit]) -> int | None:
     """Whose members are meant: one's own enterprise's, or, of the operator's staff, what they chose."""
     staff = current.staff()
     if staff.tenant_kind == "enterprise":
+        current.chosen("enterprise", {staff.tenant_id})
         return staff.tenant_id
-    asked = request.args.get("enterprise", default=0, type=int)
-    if asked and asked not in {each.id for each in choice}:
-        current.missing("enterprise", asked)
-    return asked or None
+    return current.chosen("enterprise", {each.id for each in choice})
 
 
 def own_units(connection: Connection, enterprise: int, permission: str) -> tuple[list[Unit], bool]:

@@ -12,10 +12,10 @@ from sqlalchemy import Connection, TextClause, text
 
 from ledger import personal
 from ledger.personal import PersonalKeys, Wrong
+from ledger.walks import NO_BOUND
 
-__all__ = ["NO_BOUND", "MemberLine", "Standing", "find_members", "list_members", "lines_of"]
+__all__ = ["MemberLine", "Standing", "find_members", "list_members", "lines_of"]
 
-NO_BOUND = 2**63 - 1
 LAST = "\U0010ffff"  # sorts behind every character
 Standing = Literal["all", "active", "closed"]
 

@@ -83,22 +83,27 @@ INSERT_MANY = text(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Agreement:
-    """One dated agreement on a price, both days included. Withdrawn before it began: `since` is None.
+class Terms:
+    """What is agreed on: `points` and money per unit of the service; of an open price, money per point.
 
-    `settlement_minor` is money owed to the merchant in minor units of `currency`, per unit of the service; of
-    an open price, per point.
+    `settlement_minor` is owed to the merchant, in minor units of `currency`.
     """
 
-    id: int
-    since: date | None
-    until: date | None
     points: int
     settlement_minor: int
     currency: str
     open: bool
     min_points: int | None
     max_points: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement(Terms):
+    """One dated agreement on a price, both days included. Withdrawn before it began: `since` is None."""
+
+    id: int
+    since: date | None
+    until: date | None
 
     def state(self, today: date) -> State:
         """How it stands on a business date."""
@@ -116,7 +121,7 @@ class Agreement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sold:
+class Sold(Terms):
     """A service at a merchant: the agreement in force, or else the next, or else the last.
 
     `next_since` is the first day of the next one after it that is still to come.
@@ -134,12 +139,6 @@ class Sold:
     price: int
     since: date
     until: date | None
-    points: int
-    settlement_minor: int
-    currency: str
-    open: bool
-    min_points: int | None
-    max_points: int | None
     next_since: date | None
 
     def state(self, today: date) -> State:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Literal, TypeAlias
 from uuid import UUID
 
 from sqlalchemy import Connection, text
@@ -10,14 +9,7 @@ from sqlalchemy import Connection, text
 from ledger.history import change_of
 from ledger.postings import approval_number
 
-__all__ = [
-    "NO_BOUND", "Expiring", "MemberExpiring", "Outcome", "TransactionLine", "expiring",
-    "latest_transactions", "member_expiring",
-]  # fmt: skip
-
-Outcome: TypeAlias = Literal["all", "approved", "refused"]
-
-NO_BOUND = 2**63 - 1  # above every id
+__all__ = ["Expiring", "MemberExpiring", "TransactionLine", "expiring", "member_expiring"]
 
 # `rows` stops at its limit, and only what it gives is joined.
 # LATERAL with a limit and not EXISTS, which the planner may answer by hashing the whole table.
@@ -51,14 +43,6 @@ LEFT JOIN LATERAL (
 ) held ON true
 ORDER BY t.id DESC
 """
-LATEST = JOINED.format(
-    rows="SELECT * FROM transaction WHERE id < :before{outcome} ORDER BY id DESC LIMIT :limit"
-)
-LATEST_BY_OUTCOME: dict[Outcome, str] = {
-    "all": LATEST.format(outcome=""),
-    "approved": LATEST.format(outcome=" AND code = 0"),
-    "refused": LATEST.format(outcome=" AND code <> 0"),
-}
 
 # Days in the order of the index, each one added up when it is complete: what lies after the last group
 # that is asked for is never read. What expired before the open date and is not yet swept is no news.
@@ -169,16 +153,6 @@ class MemberExpiring:
     kind: str
     points: int
     held: int
-
-
-def latest_transactions(
-    connection: Connection, *, outcome: Outcome = "all", before: int | None = None, limit: int = 30
-) -> list[TransactionLine]:
-    """At most `limit` transactions, newest first; with `before`, only those with a smaller id."""
-    rows = connection.execute(
-        text(LATEST_BY_OUTCOME[outcome]), {"before": NO_BOUND if before is None else before, "limit": limit}
-    )
-    return [TransactionLine(**row._asdict()) for row in rows]
 
 
 def expiring(connection: Connection, *, until: date = date.max, most: int = 60) -> list[Expiring]:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
-from ledger.administration import Giver, Target, deciding, require_over
+from ledger.administration import Changed, Giver, Target, deciding, require_over
 from ledger.staff_sessions import end_all
 
 __all__ = [
@@ -132,13 +132,20 @@ def find_person(connection: Connection, staff: int) -> Person | None:
 
 
 def change_person(
-    connection: Connection, giver: Giver, target: Target, *, name: str, organisation: int, language: str
+    connection: Connection, giver: Giver, seen: Person, *, name: str, organisation: int, language: str
 ) -> None:
     """Rename a person, or move them to another unit: their roles stay as they are.
 
-    Raises Beyond, LookupError for a unit that the tenant does not have.
+    Raises Changed where they are not any more as they were `seen`; Beyond, LastAdministrator, LookupError
+    for a unit that the tenant does not have.
     """
+    target = seen.target
     with deciding(connection, target.tenant_id):
+        now = find_person(connection, seen.id)
+        if now is None or (now.name, now.organisation_id, now.language) != (
+            seen.name, seen.organisation_id, seen.language,
+        ):  # fmt: skip
+            raise Changed
         require_over(connection, giver, target)
         if organisation != target.organisation_id:
             if not connection.execute(

@@ -14,7 +14,7 @@ from ledger.events import Event, announce
 
 __all__ = [
     "KEY_DAYS", "SEATED", "Invitation", "TerminalSeat", "ask_key_change", "change_key", "clock_off_s",
-    "count_named", "create_enrolment", "create_terminal", "enrol", "invitation", "is_active",
+    "count_named", "create_terminal", "enrol", "invitation", "is_active",
     "key_changes_asked", "move", "outdated", "refused_invitation", "replaced", "revoke",
 ]  # fmt: skip
 
@@ -22,10 +22,6 @@ INSERT = text(
     """INSERT INTO terminal (tenant_id, store_id, kind, name)
        SELECT tenant_id, id, :kind, :name FROM organisation WHERE id = :store AND kind = 'store'
        RETURNING id"""
-)
-INSERT_ENROLMENT = text(
-    """INSERT INTO enrolment (id, tenant_id, terminal_id, expires_at)
-       SELECT :id, tenant_id, id, :expires_at FROM terminal WHERE id = :terminal RETURNING id"""
 )
 REFUSED = text(
     """SELECT e.terminal_id,
@@ -152,15 +148,6 @@ def create_terminal(connection: Connection, *, store: int, kind: str, name: str)
     """A terminal of `store` (pos, phone or counter), waiting for its device. Returns its id."""
     new: int = connection.execute(INSERT, {"store": store, "kind": kind, "name": name}).scalar_one()
     return new
-
-
-def create_enrolment(
-    connection: Connection, terminal: int, *, enrolment_id: bytes, expires_at: datetime
-) -> None:
-    """Invite a device. `enrolment_id` is 16 random bytes; the secret is derived from it (ledger.keyring)."""
-    connection.execute(
-        INSERT_ENROLMENT, {"id": enrolment_id, "terminal": terminal, "expires_at": expires_at}
-    ).scalar_one()
 
 
 def refused_invitation(connection: Connection, enrolment_id: bytes, now: datetime) -> tuple[str, int | None]:

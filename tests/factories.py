@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 from ledger import (
     businessday,
     cards,
+    enrolments,
     members,
     merchants,
     organisations,
@@ -137,22 +138,20 @@ def create_price(
     return house.prices[code]
 
 
+def create_enrolment(connection: Connection, terminal: int) -> bytes:
+    """An invitation of a device to be this terminal, open for an hour; its id."""
+    made, until = os.urandom(16), NOW + timedelta(hours=1)
+    assert enrolments.invite(connection, terminal, enrolment_id=made, until=until, now=NOW)
+    return made
+
+
 def create_active_terminal(connection: Connection, store: int, *, public_key: bytes | None = None) -> int:
     """A terminal that has enrolled, with a random key unless one is given."""
     terminal = terminals.create_terminal(connection, store=store, kind="pos", name=f"POS {next(_numbers)}")
-    enrolment_id = os.urandom(16)
-    terminals.create_enrolment(
-        connection, terminal, enrolment_id=enrolment_id, expires_at=NOW + timedelta(days=1)
+    key, enrolment = public_key or os.urandom(32), create_enrolment(connection, terminal)
+    assert terminals.enrol(
+        connection, enrolment_id=enrolment, public_key=key, model="test", software="0", now=NOW
     )
-    seat = terminals.enrol(
-        connection,
-        enrolment_id=enrolment_id,
-        public_key=public_key or os.urandom(32),
-        model="test",
-        software="0",
-        now=NOW,
-    )
-    assert seat is not None
     return terminal
 
 

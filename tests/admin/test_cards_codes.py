@@ -7,7 +7,8 @@ from admin import create_app
 from admin.cards import CODE_LASTS
 from admin.settings import Settings
 from ledger.keyring import Keyring
-from ledger.reports import latest_transactions
+from ledger.transaction_lists import Asked, search
+from ledger.walks import Whose
 from tests.admin.browsing import Browser, words
 from tests.admin.card_desk import create_card, details, events, path, post
 from tests.admin.conftest import Site
@@ -41,7 +42,8 @@ def test_a_code_is_shown_once_and_sets_a_new_pin(site: Site, settings: Settings)
     assert outcome.code == 0
     page = words(browser.get(path(holder)).text)
     assert "PIN changed at a terminal Member with a one-time code" in page
-    (line,) = site.change(lambda connection: latest_transactions(connection, limit=1))
+    whose = Whose(site.house.enterprise, "operator")
+    (line,) = site.change(lambda connection: search(connection, Asked(), whose, limit=1).lines)
     assert line.kind == "pin_change"
 
 

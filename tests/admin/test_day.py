@@ -99,6 +99,7 @@ def test_a_second_day_ahead_is_not_offered_and_refused_when_sent_anyway(site: Si
         browser.post("/day/next", {"mark": "9999-12-31"}),
         browser.post("/day/next", {"mark": "tomorrow"}),
         browser.post("/day/next", {"mark": ""}),
+        browser.post("/day/next", {}),
     ):
         assert answer.status_code == 409
         assert "The next date cannot be opened yet" in answer.text

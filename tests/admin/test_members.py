@@ -2,17 +2,21 @@
 
 import json
 import re
+import threading
 from urllib.parse import quote
 
 import pytest
 from sqlalchemy import Connection
 
+from ledger import member_desk
+from ledger.database import Scope
 from ledger.members import create_member
 from tests.admin.browsing import Browser, words
 from tests.admin.card_desk import post
 from tests.admin.conftest import Site
 from tests.admin.people import create_person
-from tests.factories import create_hold, create_holder
+from tests.desk import until_somebody_waits
+from tests.factories import NOW, create_hold, create_holder
 
 PHONE, IDENTITY = "13812345678", "11010119900307002X"
 
@@ -129,12 +133,9 @@ def test_a_change_keeps_what_the_form_does_not_show_and_a_stale_page_changes_not
 
 
 def test_from_a_member_one_goes_on_to_their_points(shared_site: Site, desk: Browser) -> None:
-    ((member, code),) = shared_site.ask(
-        "SELECT id, code FROM member WHERE status = 'active' ORDER BY id LIMIT 1"
-    )
-    page = desk.get(f"/members/{member}").text
-    assert f"/points/grant?member={code}" in page
-    assert desk.get(f"/points/grant?member={code}").status_code == 200
+    path = enter(desk, "GRANT-1", "Granted")
+    assert "/points/grant?member=GRANT-1" in desk.get(path).text
+    assert desk.get("/points/grant?member=GRANT-1").status_code == 200
 
 
 def test_the_balance_says_why(shared_site: Site, desk: Browser) -> None:
@@ -181,6 +182,25 @@ def test_closing_suspends_cards_and_erasing_leaves_the_books(shared_site: Site, 
     assert trail(shared_site, path) == [
         "member.note", "member.close", "member.reopen", "member.close", "member.erase",
     ]  # fmt: skip
+
+
+def test_nothing_is_written_about_a_person_who_is_being_erased(shared_site: Site, desk: Browser) -> None:
+    path = enter(desk, "ERASED", "Erase Me")
+    member = int(path.rpartition("/")[2])
+    desk.submit(f"{path}/close")
+    form, token = desk.hidden(f"{path}/note") | {"note": "Likes tea"}, desk.token()
+    answers: list[int] = []
+    write = threading.Thread(
+        target=lambda: answers.append(desk.post(f"{path}/note", form, token=token).status_code)
+    )
+    with shared_site.database.transaction(Scope.everything()) as connection:
+        assert member_desk.lock_member(connection, member)
+        member_desk.erase_member(connection, member, now=NOW)
+        write.start()
+        until_somebody_waits(connection)
+    write.join()
+    assert answers == [409]
+    assert shared_site.ask("SELECT count(*) FROM member_note WHERE member_id = :m", m=member) == [(0,)]
 
 
 def test_foreign_members_are_not_there_and_that_is_noted(shared_site: Site, desk: Browser) -> None:

@@ -14,15 +14,12 @@ from ledger.database import Database, Scope
 from ledger.events import CHANNEL
 from tests.conftest import TestDatabase
 from tests.desk import PATIENCE_S
-from tests.factories import NOW, House, create_active_terminal, create_house
+from tests.factories import NOW, House, create_active_terminal, create_enrolment, create_house
 
 
 def invited(connection: Connection, house: House) -> tuple[int, bytes]:
     terminal = terminals.create_terminal(connection, store=house.store, kind="pos", name="POS")
-    enrolment_id = os.urandom(16)
-    terminals.create_enrolment(
-        connection, terminal, enrolment_id=enrolment_id, expires_at=NOW + timedelta(hours=1)
-    )
+    enrolment_id = create_enrolment(connection, terminal)
     return terminal, enrolment_id
 
 

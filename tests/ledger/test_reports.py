@@ -3,26 +3,25 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from msgspec.structs import replace
-from sqlalchemy import text
+from sqlalchemy import Connection, text
+from sqlalchemy.event import listen
 
 from ledger import books, businessday
 from ledger.database import Database, Scope
 from ledger.reports import (
     EXPIRING,
-    LATEST_BY_OUTCOME,
-    NO_BOUND,
     Expiring,
     MemberExpiring,
-    Outcome,
     TransactionLine,
     expiring,
-    latest_transactions,
     member_expiring,
 )
+from ledger.transaction_lists import Asked, Outcome, search
+from ledger.walks import Whose
 from tests.conftest import TestDatabase
 from tests.desk import opened_books
 from tests.factories import (
@@ -68,9 +67,17 @@ def world(database_urls: TestDatabase) -> Iterator[World]:
     database.close()
 
 
+def latest(
+    connection: Connection, outcome: Outcome = "all", *, before: int | None = None, limit: int = 30
+) -> list[TransactionLine]:
+    """The newest of all that the scope shows."""
+    asked, whose = Asked().only(outcome), Whose(0, "operator")
+    return search(connection, asked, whose, before=before, limit=limit).lines
+
+
 def test_lines_tell_the_story_newest_first(world: World) -> None:
     with world.database.transaction(Scope.tenant(world.house.enterprise)) as connection:
-        lines = latest_transactions(connection)
+        lines = latest(connection)
     assert [(line.kind, line.code, line.change, line.balance, line.reversed) for line in lines] == [
         ("reversal", 0, 120, 300, False),
         ("redeem", 1016, 0, 180, False),
@@ -86,14 +93,14 @@ def test_lines_tell_the_story_newest_first(world: World) -> None:
 
 def test_outcomes_and_pages(world: World) -> None:
     with world.database.transaction(Scope.everything()) as connection:
-        every = [line.id for line in latest_transactions(connection)]
-        approved = [line.id for line in latest_transactions(connection, outcome="approved")]
-        refused = [line.id for line in latest_transactions(connection, outcome="refused")]
+        every = [line.id for line in latest(connection)]
+        approved = [line.id for line in latest(connection, "approved")]
+        refused = [line.id for line in latest(connection, "refused")]
         assert every == sorted(every, reverse=True)
         assert sorted(approved + refused, reverse=True) == every
         assert len(refused) == 1
         paged: list[int] = []
-        while page := latest_transactions(connection, before=paged[-1] if paged else None, limit=2):
+        while page := latest(connection, before=paged[-1] if paged else None, limit=2):
             assert len(page) <= 2
             paged += [line.id for line in page]
         assert paged == every
@@ -108,7 +115,7 @@ def test_each_tenant_sees_its_own(world: World) -> None:
         ("other merchant", world.other.merchant),
     ):
         with world.database.transaction(Scope.tenant(tenant)) as connection:
-            counts[name] = len(latest_transactions(connection))
+            counts[name] = len(latest(connection))
     # The grant is between enterprise and member; refusals of a merchant's terminal are its own.
     assert counts == {"enterprise": 4, "merchant": 3, "other enterprise": 1, "other merchant": 0}
 
@@ -136,11 +143,11 @@ def test_the_latest_are_read_by_index(
     owner.close()
     seen = Scope.everything() if scope == "operator" else Scope.tenant(world.house.merchant)
     with world.database.transaction(seen) as connection:
-        plan = "\n".join(
-            connection.execute(
-                text("EXPLAIN " + LATEST_BY_OUTCOME[outcome]), {"before": NO_BOUND, "limit": 31}
-            ).scalars()
-        )
+        statements: list[tuple[str, Any]] = []
+        listen(connection, "before_cursor_execute", lambda *told: statements.append(told[2:4]))
+        assert latest(connection, outcome)
+        statement, values = statements[0]
+        plan = "\n".join(connection.exec_driver_sql("EXPLAIN " + statement, values).scalars())
     by = "transaction_refused_idx" if outcome == "refused" else "transaction_id_idx"
     assert f"Index Scan Backward using {by}" in plan
     assert "Seq Scan on transaction" not in plan
@@ -168,7 +175,7 @@ def test_a_line_says_what_each_kind_did_and_what_became_of_it(database_urls: Tes
             businessday.advance(connection, TODAY + timedelta(days=1), NOW)
         desk.one(create_expire(holder), now=AFTER)
         with desk.database.transaction(Scope.everything()) as connection:
-            lines = latest_transactions(connection)
+            lines = latest(connection)
 
         def told(line: TransactionLine) -> tuple[object, ...]:
             return line.kind, line.points, line.change, line.reversed, line.refunded, line.hold_state(NOW)
@@ -201,7 +208,7 @@ def test_a_hold_is_open_until_its_time_is_over(database_urls: TestDatabase) -> N
         desk.post(create_hold(desk.house, holder, seconds=60), create_hold(desk.house, holder, amount=9_999))
         over = NOW + timedelta(seconds=60)
         with desk.database.transaction(Scope.tenant(desk.house.enterprise)) as connection:
-            refused, held, _ = latest_transactions(connection)
+            refused, held, _ = latest(connection)
         assert (held.kind, held.held_until) == ("hold", over)
         assert held.hold_state(over - timedelta(seconds=1)) == "open"
         assert held.hold_state(over) == "expired"

@@ -13,7 +13,7 @@ from ledger import terminals
 from ledger.database import Database, Scope
 from tests.conftest import TestDatabase
 from tests.desk import until_somebody_waits
-from tests.factories import NOW, create_active_terminal, create_house
+from tests.factories import NOW, create_active_terminal, create_enrolment, create_house
 from tests.ledger.devices import (
     columns,
     create_terminal_with_key,
@@ -138,13 +138,11 @@ def test_a_device_that_takes_a_place_over_ends_the_session_of_the_one_before(
     database_urls: TestDatabase, connection: Connection, server: Database
 ) -> None:
     terminal, old_key = create_terminal_with_key(database_urls)
-    enrolment_id, new_key = os.urandom(16), os.urandom(32)
+    new_key = os.urandom(32)
     with server.transaction(Scope.everything()) as other:
         seated(other, old_key, worker="a")
         assert terminals.change_key(other, terminal, os.urandom(32))
-    terminals.create_enrolment(
-        connection, terminal, enrolment_id=enrolment_id, expires_at=NOW + timedelta(hours=1)
-    )
+    enrolment_id = create_enrolment(connection, terminal)
     terminals.ask_key_change(connection, terminal)
     connection.commit()
     with eavesdropping(database_urls) as ear:

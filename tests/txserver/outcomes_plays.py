@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from ledger import cards, terminals
+from ledger import cards, enrolments, terminals
 from protocol.messages import (
     BatchItem,
     BatchTotal,
@@ -213,11 +213,11 @@ def invite(stage: Stage, *, until: timedelta = timedelta(hours=1)) -> int:
     enrolment_id = os.urandom(16)
     stage.key = KeyPair.from_private(os.urandom(32))
     stage.enrolment = Enrolment(enrolment_id, create_keyring().enrolment_secret(enrolment_id))
-    expires_at = stage.house.edge.now() + until
+    now = stage.house.edge.now()
 
     def create(connection: Any) -> int:
         new = terminals.create_terminal(connection, store=stage.store, kind="pos", name="New")
-        terminals.create_enrolment(connection, new, enrolment_id=enrolment_id, expires_at=expires_at)
+        assert enrolments.invite(connection, new, enrolment_id=enrolment_id, until=now + until, now=now)
         return new
 
     return stage.house.books.change(create)

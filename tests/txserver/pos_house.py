@@ -1,9 +1,7 @@
 """A real server for an emulated POS: enrolment codes of its store, and a counter that has enrolled."""
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from pathlib import Path
 
 import trio
@@ -15,7 +13,7 @@ from protocol.noise import KeyPair
 from protocol.session import Enrolment
 from tests.conftest import TestDatabase
 from tests.desk import Books
-from tests.factories import NOW, create_keyring
+from tests.factories import create_enrolment, create_keyring
 from tests.txserver.pos_desk import Counter
 from tests.txserver.server_house import OpenHouse, open_house
 
@@ -24,12 +22,9 @@ SERVER_KEY = 1
 
 def new_code(books: Books, port: int) -> str:
     """The enrolment code of a new terminal at the house's store."""
-    enrolment_id = os.urandom(16)
     with books.database.transaction(Scope.everything()) as connection:
         number = terminals.create_terminal(connection, store=books.house.store, kind="pos", name="POS")
-        terminals.create_enrolment(
-            connection, number, enrolment_id=enrolment_id, expires_at=NOW + timedelta(hours=1)
-        )
+        enrolment_id = create_enrolment(connection, number)
     keyring = create_keyring()
     server_key = KeyPair.from_private(keyring.server_keys[SERVER_KEY]).public
     enrolment = Enrolment(enrolment_id, keyring.enrolment_secret(enrolment_id))

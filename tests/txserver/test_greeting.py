@@ -12,7 +12,7 @@ from protocol.messages import Echo, EnrolReply, KeyChange, Login, LoginReply
 from protocol.noise import KeyPair
 from protocol.session import Enrolment
 from tests.conftest import TestDatabase
-from tests.factories import NOW, create_keyring
+from tests.factories import NOW, create_enrolment, create_keyring
 from tests.txserver.hostile import create_session, third_frame
 from tests.txserver.server_house import OpenHouse, RawTerminal, envelope, open_house
 from txserver.context import millis
@@ -45,14 +45,11 @@ async def test_the_servers_newest_key_is_told_with_its_id(database_urls: TestDat
 
 async def test_a_new_device_is_told_them_too(database_urls: TestDatabase) -> None:
     async with open_house(database_urls) as house:
-        enrolment_id = os.urandom(16)
         with house.books.database.transaction(Scope.everything()) as connection:
             number = terminals.create_terminal(
                 connection, store=house.books.house.store, kind="pos", name="New"
             )
-            terminals.create_enrolment(
-                connection, number, enrolment_id=enrolment_id, expires_at=NOW + timedelta(hours=1)
-            )
+            enrolment_id = create_enrolment(connection, number)
         enrolment = Enrolment(enrolment_id, create_keyring().enrolment_secret(enrolment_id))
         terminal = await RawTerminal.enrol(
             await house.connect(), KeyPair.from_private(os.urandom(32)), enrolment

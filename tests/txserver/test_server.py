@@ -9,7 +9,7 @@ import msgspec
 import pytest
 import trio
 
-from ledger import cards, terminals
+from ledger import cards, enrolments, terminals
 from ledger.database import Scope
 from protocol.messages import (
     BalanceInquiry,
@@ -27,7 +27,7 @@ from protocol.messages import (
 from protocol.noise import KeyPair
 from protocol.session import Enrolment
 from tests.conftest import TestDatabase
-from tests.factories import NOW, PIN, TODAY, create_keyring, create_price
+from tests.factories import NOW, PIN, TODAY, create_enrolment, create_keyring, create_price
 from tests.txserver.server_house import RawTerminal, envelope, open_house, payload, redeem
 
 
@@ -182,14 +182,11 @@ async def test_the_same_txid_for_something_else_is_an_error(database_urls: TestD
 
 async def test_a_device_enrols_once_and_again_only_with_its_own_key(database_urls: TestDatabase) -> None:
     async with open_house(database_urls) as house:
-        enrolment_id = os.urandom(16)
         with house.books.database.transaction(Scope.everything()) as connection:
             number = terminals.create_terminal(
                 connection, store=house.books.house.store, kind="pos", name="New"
             )
-            terminals.create_enrolment(
-                connection, number, enrolment_id=enrolment_id, expires_at=NOW + timedelta(hours=1)
-            )
+            enrolment_id = create_enrolment(connection, number)
         enrolment = Enrolment(enrolment_id, create_keyring().enrolment_secret(enrolment_id))
         key = KeyPair.from_private(os.urandom(32))
         for _ in range(2):
@@ -211,7 +208,7 @@ async def test_an_expired_or_unknown_enrolment_is_closed_without_a_word(database
             number = terminals.create_terminal(
                 connection, store=house.books.house.store, kind="pos", name="New"
             )
-            terminals.create_enrolment(connection, number, enrolment_id=expired, expires_at=NOW)
+            assert enrolments.invite(connection, number, enrolment_id=expired, until=NOW, now=NOW)
         for enrolment_id in (expired, unknown):
             enrolment = Enrolment(enrolment_id, create_keyring().enrolment_secret(enrolment_id))
             with pytest.raises(EOFError):
