@@ -72,6 +72,7 @@ def chosen_enterprise() -> tuple[Enterprise | None, list[Enterprise]]:
     with current.database().transaction(current.scope()) as connection:
         known = enterprises(connection)
     if own is not None:
+        current.chosen("enterprise", {own})
         return Enterprise(own, current.staff().tenant_name), []
     if not asked:
         return (known[0] if len(known) == 1 else None), known

@@ -1,6 +1,6 @@
 """What belongs to the request that is being answered: its person, what they may see, and the time."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from datetime import datetime
 from typing import Any, NoReturn
 
@@ -12,7 +12,9 @@ from ledger import trail
 from ledger.database import Connection, Database, Scope
 from ledger.staff import StaffProfile
 
-__all__ = ["actor", "database", "missing", "now", "random_bytes", "record", "scope", "settings", "staff"]
+__all__ = [
+    "actor", "chosen", "database", "missing", "now", "random_bytes", "record", "scope", "settings", "staff",
+]  # fmt: skip
 
 
 def database() -> Database:
@@ -28,9 +30,12 @@ def staff() -> StaffProfile:
 
 
 def scope() -> Scope:
-    """Whose rows the person who asks may see, by the permission that the page's route declares."""
+    """Whose rows the person who asks may see, by the permission that the page's route declares.
+
+    PermissionError where it names no operation.
+    """
     view = current_app.view_functions.get(request.endpoint or "")
-    return staff().scope(getattr(view, "permission", None))
+    return staff().scope(getattr(view, "permission", ""))
 
 
 def actor() -> trail.Actor:
@@ -62,6 +67,19 @@ def missing(kind: str, id: int | str) -> NoReturn:  # noqa: A002
     with database().transaction(Scope.tenant(own)) as connection:
         record(connection, "missing", tenant=own, kind=kind, id=id, after={"path": request.path})
     abort(404)
+
+
+def chosen(name: str, known: Container[int], *, kind: str = "organisation") -> int | None:
+    """The number of a `kind` that the address chooses by `?name=`, of those that were offered; None for none.
+
+    404, and a line in the trail, for any other number. What is no number is a slip, and passed over.
+    """
+    asked = request.args.get(name, "").strip()
+    if not (asked.isascii() and asked.isdigit() and asked.lstrip("0")):
+        return None
+    if len(asked) > 19 or int(asked) not in known:
+        missing(kind, asked[:40])
+    return int(asked)
 
 
 def now() -> datetime:

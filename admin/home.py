@@ -18,7 +18,7 @@ from admin.transactions import asker
 from ledger import point_orders
 from ledger.businessday import business_date, date_at, read_calendar
 from ledger.card_details import find_card
-from ledger.database import Connection
+from ledger.database import Connection, Scope
 from ledger.finding import is_transaction, member_of_code, transaction_of_txid
 from ledger.totals import Figures, Line, Totals, figures, parts, totals
 from ledger.transaction_names import names_of
@@ -86,11 +86,12 @@ def overview() -> ResponseReturnValue:
     """The first page: to each person the parts that they may see."""
     asked = request.args.get("days", "30")
     length = int(asked) if asked in {str(period) for period in PERIODS} else 30
-    may = current_user.permissions
-    shown = None
-    with current.database().transaction(current.staff().scope("transactions.view")) as connection:
+    may, staff = current_user.permissions, current.staff()
+    shown, views = None, "transactions.view" in may
+    scope = staff.scope("transactions.view") if views else Scope.tenant(staff.tenant_id)
+    with current.database().transaction(scope) as connection:
         today = business_date(connection)
-        if "transactions.view" in may and today is not None:
+        if views and today is not None:
             shown = _overview(connection, asker("transactions.view"), today, length)
     return render_template(
         "home/overview.html",
@@ -186,7 +187,8 @@ def _waiting(today: date | None) -> list[Waiting]:
     may, staff, found = current_user.permissions, current.staff(), []
     database = current.database()
     if may & {"points.approve", "points.confirm"}:
-        with database.transaction(staff.scope("points.approve")) as connection:
+        decides = "points.approve" if "points.approve" in may else "points.confirm"
+        with database.transaction(staff.scope(decides)) as connection:
             count = point_orders.waiting_for(connection, staff=staff.id, permissions=may)
         found.append(Waiting(count, _("Orders of points to decide"), url_for("points.waiting")))
     if "members.import" in may and staff.tenant_kind == "enterprise":

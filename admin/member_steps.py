@@ -116,12 +116,15 @@ def note(member: int) -> ResponseReturnValue:
     """Write something down about a member."""
     found, form = the_member(member), NoteForm()
     if found.erased_at is not None:
-        return member_page(member, refused=_("The person is erased: nothing is kept about them.")), 409
+        return _erased(member)
     if request.method == "GET":
         form.fresh()
     if form.validate_on_submit():
         with current.database().transaction(current.scope()) as connection:
             member_desk.lock_member(connection, member)
+            locked = find_member(connection, member)
+            if locked is None or locked.erased_at is not None:
+                return _erased(member)
             if not form.claim(connection, found.enterprise_id):
                 flash(_("This note was sent before, and nothing was kept twice."), "wait")
                 return redirect(url_for("members.one", member=member), code=303)
@@ -142,6 +145,10 @@ def note(member: int) -> ResponseReturnValue:
         flash(_("The note is kept."))
         return redirect(url_for("members.one", member=member), code=303)
     return render_template("members/note.html", form=form, member=found)
+
+
+def _erased(member: int) -> ResponseReturnValue:
+    return member_page(member, refused=_("The person is erased: nothing is kept about them.")), 409
 
 
 def _take(step: MemberStep, member: int) -> ResponseReturnValue:

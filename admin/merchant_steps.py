@@ -219,7 +219,7 @@ def edit_store(store: int) -> ResponseReturnValue:
     if form.validate_on_submit():
         try:
             with current.database().transaction(current.scope()) as connection:
-                _save_store(connection, store, form)
+                _save_store(connection, line.merchant_id, store, form)
             flash(_("The store's details are saved."))
             return redirect(url_for("merchants.store", store=store), code=303)
         except _Stale:
@@ -238,7 +238,9 @@ def edit_store(store: int) -> ResponseReturnValue:
     return (page, 409) if refused else page
 
 
-def _save_store(connection: Connection, store: int, form: StoreForm) -> None:
+def _save_store(connection: Connection, merchant: int, store: int, form: StoreForm) -> None:
+    # The tree first, as whoever closes or renames the store does: neither waits for the other in a circle.
+    organisations.lock_tree(connection, merchant)
     merchant_details.lock_organisation(connection, store)
     found = find_store(connection, store)
     if found is None or form.mark.data != _store_mark(*found):

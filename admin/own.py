@@ -50,8 +50,11 @@ class PasswordForm(PresentPassword, ChoiceOfPassword):
     """A new password for the old one."""
 
 
-class ConfirmForm(FlaskForm):  # type: ignore[misc]
-    """A first code, which shows that the app has the secret."""
+class ConfirmForm(PresentPassword):
+    """A first code, which shows that the app has the secret; and the password.
+
+    Else who finds an open browser locks its person out with a factor of their own.
+    """
 
     code = StringField(
         _l("Login code"),
@@ -116,7 +119,8 @@ def factor() -> ResponseReturnValue:
     staff, form = current.staff(), ConfirmForm()
     if staff.second_factor:
         return redirect(url_for("own.page"), code=303)
-    keyring, valid = Keyring.load(current.settings().secrets), form.validate_on_submit()
+    keyring = Keyring.load(current.settings().secrets)
+    valid = form.validate_on_submit() and _knows(form)
     with current.database().transaction(scope()) as connection:
         secret = second_factor.offered(connection, staff.id, keyring) if form.is_submitted() else None
         if secret is None:

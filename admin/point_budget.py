@@ -117,11 +117,12 @@ def limit() -> ResponseReturnValue:
     if request.method == "GET":
         form.mark.data, form.limit.data = str(before), str(before)
     if form.validate_on_submit():
-        if form.mark.data != str(before):
-            flash(_("Somebody has just changed this limit. Nothing was changed now."), "wait")
-            return _back(tenant)
         points = points_of(form.limit) or 0  # the form took it, so what is no number from 1 on is 0
         with current.database().transaction(current.scope()) as connection:
+            before = approval_points(connection, tenant, lock=True)
+            if form.mark.data != str(before):
+                flash(_("Somebody has just changed this limit. Nothing was changed now."), "wait")
+                return _back(tenant)
             set_approval_points(connection, tenant, points)
             current.record(
                 connection, "approval_terms.change", tenant=tenant, kind="approval_terms", id=tenant,

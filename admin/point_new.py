@@ -55,6 +55,7 @@ def tenant_asked() -> int | ResponseReturnValue:
     """Whose points: a person's own tenant; for the operator's staff the one asked for, else a page asks."""
     staff = current.staff()
     if staff.tenant_kind != "operator":
+        current.chosen("enterprise", {staff.tenant_id})
         return staff.tenant_id
     with current.database().transaction(current.scope()) as connection:
         known = enterprises(connection)

@@ -17,7 +17,7 @@ from ledger.budgets import approval_points, budgets
 from ledger.businessday import business_date
 from ledger.database import Connection, Scope
 from ledger.jobs import read_job
-from ledger.point_orders import PointOrder, count_by_state, list_orders, order_lines, read_order
+from ledger.point_orders import PointOrder, count_by_state, list_orders, order_lines, reaches, read_order
 from ledger.point_steps import Refused
 
 __all__ = ["LINES_SHOWN", "LISTED_MOST", "add_pages"]
@@ -160,15 +160,26 @@ def _decide(order: int, step: str, needs: str) -> ResponseReturnValue:
     if not valid:
         return _ask(found, step, form)
     yes = step in {"approve", "arrived"}
-    note, funder = form.note.data or None, _funder()
+    note, funder, units = form.note.data or None, _funder(), current.scope().units
 
     def act(connection: Connection) -> PointOrder | Refused:
         by, now = current.actor(), current.now()
         if yes:
-            return point_steps.approve(connection, order, needs, by=by, now=now, note=note, funder=funder)
-        return point_steps.refuse(connection, order, needs, by=by, now=now, note=note or "", funder=funder)
+            return point_steps.approve(
+                connection, order, needs, by=by, now=now, note=note, funder=funder, units=units
+            )
+        return point_steps.refuse(
+            connection, order, needs, by=by, now=now, note=note or "", funder=funder, units=units
+        )
 
     return _take(found, step, act, note=note)
+
+
+def _reached(order: PointOrder) -> bool:
+    """Whether the person's right to approve reaches the units of all its members."""
+    units = current.staff().scope("points.approve").units
+    with current.database().transaction(Scope.tenant(order.tenant_id)) as connection:
+        return reaches(connection, order.id, units)
 
 
 def _funder() -> int | None:
@@ -327,7 +338,7 @@ def _may(order: PointOrder) -> set[str]:
         may |= {"draft": {"confirm", "withdraw"}, "waiting": {"withdraw"}}.get(order.state, set())
     if order.state == "waiting" and not own:
         funded = _funder() in {None, order.funder_id}
-        if order.needs == "approval" and "points.approve" in staff.rights and funded:
+        if order.needs == "approval" and "points.approve" in staff.rights and funded and _reached(order):
             may |= {"approve", "refuse"}
         if order.needs == "payment" and "points.confirm" in staff.rights:
             may |= {"arrived", "not_arrived"}

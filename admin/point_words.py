@@ -112,6 +112,10 @@ def refused_words(refused: Refused) -> str:
     words = {
         "own": _("You made this order yourself: somebody else has to decide about it. Nothing was changed."),
         "funder": _("These points are the operator's to give: its own staff decide. Nothing was changed."),
+        "units": _(
+            "Some of its members are of units that your rights do not reach: somebody whose rights reach all "
+            "of them decides. Nothing was changed."
+        ),
         "day": _("No business day is open, so nothing can be booked. Nothing was changed."),
         "gone": _("Only who made this order may do that. Nothing was changed."),
         "changed": _(

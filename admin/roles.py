@@ -10,7 +10,7 @@ from admin.language import gettext as _
 from admin.permission_words import grouped_permissions, role_words, sentences
 from admin.staff import chosen_tenant, giver
 from admin.staff_forms import RoleForm, mark_of
-from ledger.administration import Beyond, LastAdministrator
+from ledger.administration import Beyond, Changed, LastAdministrator
 from ledger.permissions import READY_MADE
 from ledger.roles import (
     NameTaken,
@@ -95,14 +95,12 @@ def one(role: int) -> ResponseReturnValue:
     if not form.validate_on_submit():
         return _form_page(form, tenant, line)
     if form.mark.data != mark:
-        form.mark.data = mark
-        changed = _("Somebody has changed this role since you opened the form. Look again, then save.")
-        return _form_page(form, tenant, line, refused=changed), 409
+        return _changed_since(form, tenant, line)
     try:
         with current.database().transaction(current.scope()) as connection:
             change_role(
                 connection, giver(), tenant.id, tenant.kind, role, name=form.name.data,
-                permissions=form.permissions.data,
+                permissions=form.permissions.data, seen=line,
             )  # fmt: skip
             current.record(
                 connection, "role.change", tenant=tenant.id, kind="role", id=role,
@@ -117,6 +115,8 @@ def one(role: int) -> ResponseReturnValue:
         form.permissions.errors = [
             _("Then nobody could manage staff and roles any more. Nothing was changed.")
         ]
+    except Changed:
+        return _changed_since(form, tenant, _found(tenant, role))
     except LookupError:
         current.missing("role", role)
     else:
@@ -167,6 +167,12 @@ def _form_page(form: RoleForm, tenant: Tenant, role: RoleLine | None, refused: s
         "roles/form.html", form=form, tenant=tenant, role=role, groups=grouped_permissions(tenant.kind),
         chosen=set(form.permissions.data or ()), refused=refused,
     )  # fmt: skip
+
+
+def _changed_since(form: RoleForm, tenant: Tenant, line: RoleLine) -> ResponseReturnValue:
+    form.mark.data = mark_of(line.name, sorted(line.permissions))
+    changed = _("Somebody has changed this role since you opened the form. Look again, then save.")
+    return _form_page(form, tenant, line, refused=changed), 409
 
 
 def _beyond() -> str:

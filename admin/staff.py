@@ -18,14 +18,23 @@ from admin.staff_forms import (
     fill_language,
     fill_places,
     fill_roles,
+    last_administrator,
     mark_of,
-    missing_choices,
+    note_foreign,
     refuse_beyond,
     refuse_missing,
-)
+)  # fmt: skip
 from admin.staff_steps import STEPS, StaffStep, offered, refusal, step_words
 from ledger import invitations, second_factor, staff_lists, staff_sessions
-from ledger.administration import Beyond, Giver, LastAdministrator, deciding, may_manage, require_over
+from ledger.administration import (
+    Beyond,
+    Changed,
+    Giver,
+    LastAdministrator,
+    deciding,
+    may_manage,
+    require_over,
+)  # fmt: skip
 from ledger.database import Connection
 from ledger.login_events import login_history
 from ledger.roles import HeldBefore, give, held_by, take
@@ -109,7 +118,7 @@ def invite() -> ResponseReturnValue:
         fill_places(connection, form.organisation, tenant)
     form.fresh()
     if not form.validate_on_submit():
-        _note_foreign(form, (form.organisation, form.role))
+        note_foreign(form, (form.organisation, form.role))
         return render_template("staff/invite.html", form=form, tenant=tenant)
     token, role = current.random_bytes(invitations.TOKEN_BYTES), chosen_role(form.role.data)
     try:
@@ -190,16 +199,14 @@ def edit(staff: int) -> ResponseReturnValue:
         form.mark.data, form.name.data = mark, person.name
         form.organisation.data, form.language.data = person.organisation_id, person.language
     if not form.validate_on_submit():
-        _note_foreign(form, (form.organisation,))
+        note_foreign(form, (form.organisation,))
         return render_template("staff/edit.html", form=form, person=person)
     if form.mark.data != mark:
-        form.mark.data = mark
-        changed = _("Somebody has changed this person since you opened the form. Look again, then save.")
-        return render_template("staff/edit.html", form=form, person=person, refused=changed), 409
+        return _changed_since(form, staff)
     try:
         with current.database().transaction(current.scope()) as connection:
             staff_lists.change_person(
-                connection, giver(), person.target, name=form.name.data, organisation=form.organisation.data,
+                connection, giver(), person, name=form.name.data, organisation=form.organisation.data,
                 language=form.language.data,
             )  # fmt: skip
             current.record(
@@ -213,12 +220,21 @@ def edit(staff: int) -> ResponseReturnValue:
     except Beyond:
         return render_template("staff/edit.html", form=form, person=person, refused=BEYOND), 403
     except LastAdministrator:
-        return render_template("staff/edit.html", form=form, person=person, refused=_last()), 409
+        return render_template("staff/edit.html", form=form, person=person, refused=last_administrator()), 409
     except LookupError:
         form.organisation.errors = [_("This unit is not there any more. Choose another.")]
         return render_template("staff/edit.html", form=form, person=person)
+    except Changed:
+        return _changed_since(form, staff)
     flash(_("Saved."))
     return redirect(url_for("staff.one", staff=staff), code=303)
+
+
+def _changed_since(form: EditForm, staff: int) -> ResponseReturnValue:
+    person = _found(staff)
+    form.mark.data = mark_of(person.name, person.organisation_id, person.language)
+    refused = _("Somebody has changed this person since you opened the form. Look again, then save.")
+    return render_template("staff/edit.html", form=form, person=person, refused=refused), 409
 
 
 @blueprint.route(f"/staff/<int(max={BIGGEST}):staff>/roles", methods=["GET", "POST"])
@@ -233,7 +249,7 @@ def give_role(staff: int) -> ResponseReturnValue:
     if not form.validate_on_submit():
         if request.method == "GET":
             form.unit.data = person.organisation_id
-        _note_foreign(form, (form.unit, form.role))
+        note_foreign(form, (form.unit, form.role))
         return render_template("staff/give.html", form=form, person=person)
     role = chosen_role(form.role.data)
     try:
@@ -291,7 +307,7 @@ def take_role(staff: int, assignment: int) -> ResponseReturnValue:
     except Beyond:
         return _page(staff, str(BEYOND)), 403
     except LastAdministrator:
-        return _page(staff, _last()), 409
+        return _page(staff, last_administrator()), 409
     except LookupError:
         return _page(staff, _("Somebody has just taken this role. Nothing was changed.")), 409
     flash(_("The role is taken; it ends with the next click."))
@@ -323,7 +339,7 @@ def step(staff: int, step: str) -> ResponseReturnValue:
     except Beyond:
         return _page(staff, str(BEYOND)), 403
     except LastAdministrator:
-        return _page(staff, _last()), 409
+        return _page(staff, last_administrator()), 409
     if chosen.name == "password":
         return _link_page(token, person.name, url_for("staff.one", staff=staff))
     flash(words.done)
@@ -374,20 +390,6 @@ def _tenant_of(person: Person) -> Tenant:
     return Tenant(person.tenant_id, person.tenant_kind, person.tenant)
 
 
-def _note_foreign(form: OnceForm | EditForm, fields: tuple[object, ...]) -> None:
-    """404, and a line in the trail, for a unit or role that was not offered: it is nobody's, or another's."""
-    foreign = missing_choices(fields) if form.is_submitted() else None
-    if foreign is not None:
-        current.missing("choice", foreign)
-
-
 def _link_page(token: bytes, name: str | None, back: str) -> str:
     until = current.now() + invitations.INVITATION_LASTS
     return render_template("staff/link.html", link=link_of(token), name=name, until=until, back=back)
-
-
-def _last() -> str:
-    return _(
-        "This is the last administrator: without one nobody could manage staff and roles any more. "
-        "Make somebody else administrator first. Nothing was changed."
-    )

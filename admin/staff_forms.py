@@ -21,9 +21,8 @@ from ledger.staff_lists import Tenant, Unit, units
 
 __all__ = [
     "BEYOND", "ROLE_NAME_MOST", "Chosen", "EditForm", "GiveForm", "InviteForm", "RoleForm", "RuleForm",
-    "chosen_role",
-    "fill_language", "fill_places", "fill_roles", "mark_of", "missing_choices", "refuse_beyond",
-    "refuse_missing",
+    "chosen_role", "fill_language", "fill_places", "fill_roles", "last_administrator", "mark_of",
+    "note_foreign", "refuse_beyond", "refuse_missing",
 ]  # fmt: skip
 
 ROLE_NAME_MOST = 40
@@ -155,10 +154,17 @@ def refuse_missing(form: RoleOfForm) -> None:
     form.role.errors = [_("The role or the unit is not there any more. Choose again.")]
 
 
-def missing_choices(fields: Sequence[SelectField]) -> str | None:
-    """A value that was sent but not offered: somebody else's, or of something that is gone."""
-    for field in fields:
+def note_foreign(form: OnceForm | EditForm, fields: Sequence[SelectField]) -> None:
+    """404, and a line in the trail, for a unit or role that was not offered: it is nobody's, or another's."""
+    for field in fields if form.is_submitted() else ():
         sent = field.raw_data[0] if field.raw_data else None
         if sent is not None and sent not in {str(value) for value, *_rest in field.choices}:
-            return f"{field.name} {sent[:40]}"
-    return None
+            current.missing("choice", f"{field.name} {sent[:40]}")
+
+
+def last_administrator() -> str:
+    """Why the last one stays."""
+    return _(
+        "This is the last administrator: without one nobody could manage staff and roles any more. "
+        "Make somebody else administrator first. Nothing was changed."
+    )

@@ -130,6 +130,10 @@ def new() -> ResponseReturnValue:
     like = request.args.get("like", default=0, type=int)
     with current.database().transaction(current.scope()) as connection:
         pattern = find_terminal(connection, like) if 0 < like <= BIGGEST else None
+    current.chosen("like", () if pattern is None else (pattern.id,), kind="terminal")
+    if own is not None:
+        current.chosen("merchant", {own}, kind="merchant")
+    with current.database().transaction(current.scope()) as connection:
         merchant = own or (pattern.merchant_id if pattern is not None else asked_id("merchant"))
         places = _places(connection, merchant)
     if merchant is None and len(places) > PLACES_MOST:

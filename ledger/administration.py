@@ -14,7 +14,7 @@ from ledger.permissions import ADMINISTRATION, PERMISSIONS, READY_MADE
 from ledger.rights import Rights, rights_of
 
 __all__ = [
-    "Beyond", "Giver", "LastAdministrator", "Target", "administrators", "deciding",
+    "Beyond", "Changed", "Giver", "LastAdministrator", "Target", "administrators", "deciding",
     "may_manage", "require", "require_over", "rights_over", "role_permissions", "whole_tenant",
 ]  # fmt: skip
 
@@ -43,6 +43,10 @@ SET_UNITS = text("SELECT set_config('tessera.units', :units, true)")
 
 class Beyond(Exception):
     """Somebody would give, take or touch more than their own rights reach."""
+
+
+class Changed(Exception):
+    """What is to be changed is not any more as it was seen."""
 
 
 class LastAdministrator(Exception):

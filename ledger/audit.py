@@ -224,6 +224,32 @@ INVARIANTS: dict[str, str] = {
         LEFT JOIN (SELECT terminal_id, max(batch) AS batch FROM terminal_batch GROUP BY 1) b
              ON b.terminal_id = d.id
         WHERE d.last_batch IS DISTINCT FROM b.batch""",
+    "a budget has borne what its orders say that it bears": """
+        SELECT b.id, b.enterprise_id, b.used, coalesce(o.points, 0) AS by_orders
+        FROM budget b LEFT JOIN (
+            SELECT tenant_id, budget_id, sum(budget_points) AS points FROM point_order
+            WHERE budget_id IS NOT NULL GROUP BY 1, 2
+        ) o ON o.tenant_id = b.enterprise_id AND o.budget_id = b.id
+        WHERE b.used <> coalesce(o.points, 0)""",
+    "an order of points counts its lines, and its budget bears what they granted": """
+        SELECT o.id, o.state, o.points, o.asked, o.approved, o.approved_points, o.budget_points
+        FROM point_order o LEFT JOIN (
+            SELECT order_id, count(*) AS members, sum(points) AS points, count(code) AS asked,
+                   count(*) FILTER (WHERE code = 0) AS approved,
+                   coalesce(sum(points) FILTER (WHERE code = 0), 0) AS approved_points
+            FROM point_order_line GROUP BY 1
+        ) l ON l.order_id = o.id
+        WHERE (o.members, o.points, o.asked, o.approved, o.approved_points)
+              IS DISTINCT FROM (l.members, l.points, l.asked, l.approved, l.approved_points)
+           OR o.asked > 0 AND o.state NOT IN ('approved', 'done') OR o.state = 'done' AND o.asked < o.members
+           OR o.budget_points <> CASE WHEN o.budget_id IS NULL THEN 0 WHEN o.state = 'approved' THEN o.points
+                                      WHEN o.state = 'done' THEN o.approved_points ELSE 0 END""",
+    "a line of an order that was approved is a transaction of its points": """
+        SELECT l.order_id, l.number, l.transaction_id
+        FROM point_order_line l JOIN point_order o ON o.id = l.order_id
+        LEFT JOIN transaction t ON t.slot = l.slot AND t.account_id = l.account_id AND t.id = l.transaction_id
+        WHERE l.code = 0 AND (t.code, t.points, t.kind) IS DISTINCT FROM
+              (0, l.points, CASE WHEN o.takes THEN 'adjustment' ELSE 'grant' END)""",
 }
 
 SHOWN = 5  # rows named per broken invariant: enough to start looking

@@ -6,6 +6,8 @@ from datetime import date, timedelta
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
+from ledger.organisations import lock_tree
+
 __all__ = [
     "APPROVAL_POINTS", "Budget", "BudgetRefused", "approval_points", "budgets", "change_budget",
     "create_budget", "give_back", "lock_budget", "reserve", "set_approval_points",
@@ -117,8 +119,13 @@ def give_back(connection: Connection, *, enterprise: int, budget: int, points: i
     connection.execute(USE, {"enterprise": enterprise, "id": budget, "points": -points})
 
 
-def approval_points(connection: Connection, enterprise: int) -> int:
-    """The most points that an order may have without a second person."""
+def approval_points(connection: Connection, enterprise: int, *, lock: bool = False) -> int:
+    """The most points that an order may have without a second person.
+
+    With `lock`, nobody else sets it until the transaction ends.
+    """
+    if lock:
+        lock_tree(connection, enterprise)  # the terms may have no row yet
     found = connection.execute(READ_TERMS, {"enterprise": enterprise}).scalar_one_or_none()
     return APPROVAL_POINTS if found is None else int(found)
 

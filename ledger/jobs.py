@@ -5,6 +5,7 @@ at all, so a job goes on where it was and does nothing twice. Any number of work
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -29,10 +30,19 @@ LIST = text(
     f"""SELECT {COLUMNS} FROM job WHERE (CAST(:tenant AS bigint) IS NULL OR tenant_id = :tenant)
         AND (CAST(:kind AS text) IS NULL OR kind = :kind) ORDER BY id DESC LIMIT :most"""
 )
-# Oldest first; one that another worker has under way is passed over.
+# Oldest first; one that another worker has under way is passed over. One whose step had to be given up
+# stands behind all that were there by then: what it waits for keeps nobody else waiting.
 NEXT = text(
-    """SELECT j.id, j.tenant_id, o.kind AS tenant_kind FROM job j JOIN organisation o ON o.id = j.tenant_id
-       WHERE j.state IN ('waiting', 'running') AND j.id > :after ORDER BY j.id LIMIT 1"""
+    """SELECT j.id, j.tenant_id, o.kind AS tenant_kind, j.since
+       FROM (SELECT *, coalesce(put_back_at, created_at) AS since FROM job
+             WHERE state IN ('waiting', 'running')) j
+       JOIN organisation o ON o.id = j.tenant_id
+       WHERE CAST(:since AS timestamptz) IS NULL OR (j.since, j.id) > (:since, :after)
+       ORDER BY j.since, j.id LIMIT 1"""
+)
+PUT_BACK = text(
+    """UPDATE job SET put_back_at = :now WHERE id IN (
+           SELECT id FROM job WHERE id = :id AND state IN ('waiting', 'running') FOR UPDATE SKIP LOCKED)"""
 )
 CLAIM = text(
     f"SELECT {COLUMNS} FROM job WHERE id = :id AND state IN ('waiting', 'running') FOR UPDATE SKIP LOCKED"
@@ -136,15 +146,16 @@ def stop(connection: Connection, job: int, now: datetime) -> bool:
 def run_step(database: Database, steps: Steps, now: Callable[[], datetime]) -> bool:
     """One step of the oldest job that nobody else has under way; False when there is none.
 
-    A step that raises leaves its job failed, with JobFailed's words, or in words that blame us.
+    A step that raises leaves its job failed, with JobFailed's words, or in words that blame us. DatabaseAway
+    leaves it open: it is tried again after the others.
     """
-    after = 0
+    after: dict[str, Any] = {"since": None, "after": 0}
     while True:
         with database.transaction(Scope.everything()) as connection:
-            found = connection.execute(NEXT, {"after": after}).one_or_none()
+            found = connection.execute(NEXT, after).one_or_none()
         if found is None:
             return False
-        after = found.id
+        after = {"since": found.since, "after": found.id}
         scope = Scope.everything() if found.tenant_kind == "operator" else Scope.tenant(found.tenant_id)
         if _step(database, scope, found.id, steps, now):
             return True
@@ -174,6 +185,9 @@ def _step(database: Database, scope: Scope, job_id: int, steps: Steps, now: Call
                 },
             )
     except DatabaseAway:
+        # A lock was held too long, say. When the database is away altogether, this is not written, either.
+        with suppress(DatabaseAway), database.transaction(Scope.everything()) as connection:
+            connection.execute(PUT_BACK, {"id": job_id, "now": now()})
         raise
     except Exception as error:
         words = str(error) if isinstance(error, JobFailed) else f"an error of ours: {type(error).__name__}"

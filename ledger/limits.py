@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, text
 
 from ledger.cards import Card, NoSuchProduct, change_card, changing, locked_status
+from ledger.organisations import lock_tree
 from ledger.postings import GRACE_DAYS
 
 __all__ = [
@@ -42,9 +43,10 @@ SET_TERMS = text(
        SET limit_points = excluded.limit_points, day_limit_points = excluded.day_limit_points,
            pin_above_points = excluded.pin_above_points, refund_grace_days = excluded.refund_grace_days"""
 )
-TERMS = """SELECT limit_points, day_limit_points, pin_above_points, refund_grace_days
-           FROM enterprise_terms WHERE enterprise_id = :enterprise"""
-READ_TERMS, LOCK_TERMS = text(TERMS), text(TERMS + " FOR UPDATE")
+READ_TERMS = text(
+    """SELECT limit_points, day_limit_points, pin_above_points, refund_grace_days
+       FROM enterprise_terms WHERE enterprise_id = :enterprise"""
+)
 SET_LIMITS = changing(
     """product_id = :product_id, limit_points = :limit_points, day_limit_points = :day_limit_points,
        pin_above_points = :pin_above_points"""
@@ -138,7 +140,9 @@ def set_terms(connection: Connection, enterprise: int, terms: Terms) -> None:
 
 def read_terms(connection: Connection, enterprise: int, *, lock: bool = False) -> Terms:
     """The enterprise's terms; the defaults while it has set none. `lock`: as of find_product."""
-    row = connection.execute(LOCK_TERMS if lock else READ_TERMS, {"enterprise": enterprise}).one_or_none()
+    if lock:
+        lock_tree(connection, enterprise)  # while it has set none, there is no row to lock
+    row = connection.execute(READ_TERMS, {"enterprise": enterprise}).one_or_none()
     return Terms() if row is None else Terms(**row._asdict())
 
 

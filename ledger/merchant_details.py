@@ -17,7 +17,8 @@ __all__ = [
     "save_account", "save_details", "save_place", "stores_of",
 ]  # fmt: skip
 
-LOCK = text("SELECT FROM organisation WHERE id = :id FOR UPDATE")
+# Weaker than FOR UPDATE: what is sold meanwhile refers to the merchant and the store, and need not wait.
+LOCK = text("SELECT FROM organisation WHERE id = :id FOR NO KEY UPDATE")
 MERCHANT = """
 SELECT m.id, m.code, m.name, m.status, d.contract_since, d.contract_until,
        (SELECT count(*) FROM organisation s WHERE s.tenant_id = m.id AND s.kind = 'store'

@@ -13,7 +13,7 @@ from ledger.point_lines import LINES_MOST, Line, MemberFilter
 
 __all__ = [
     "STATES", "LineShown", "NewOrder", "Nobody", "PointOrder", "TooMany", "count_by_state",
-    "draft", "draft_by_filter", "list_orders", "lock_order", "order_lines", "read_order",
+    "draft", "draft_by_filter", "list_orders", "lock_order", "order_lines", "read_order", "reaches",
     "unit_of", "waiting_count", "waiting_for",
 ]  # fmt: skip
 
@@ -72,10 +72,22 @@ COUNTS = text(
        WHERE state <> 'draft' OR staff_id = :staff GROUP BY state"""
 )
 WAITING = text("SELECT count(*) FROM point_order WHERE state = 'waiting'")
+# Where the scope names units, it shows the lines of their members only: an order with others is not theirs.
 WAITING_FOR = text(
-    """SELECT count(*) FROM point_order
+    """SELECT count(*) FROM point_order o
        WHERE state = 'waiting' AND staff_id <> :staff AND needs = ANY(CAST(:needs AS text[]))
+         AND (coalesce(current_setting('tessera.units', true), '') = ''
+              OR members = (SELECT count(*) FROM point_order_line l WHERE l.order_id = o.id))
          AND (needs = 'payment' OR funder_id = tenant_id OR current_setting('tessera.tenant', true) = '0')"""
+)
+# Asked by a scope that sees all of the tenant: a line whose member is in none of the units.
+BEYOND = text(
+    """SELECT EXISTS (
+           SELECT FROM point_order_line l
+           JOIN account a ON a.slot = l.slot AND a.id = l.account_id
+           JOIN member m ON m.id = a.member_id
+           WHERE l.order_id = :order
+             AND coalesce(m.organisation_id, m.enterprise_id) <> ALL(CAST(:units AS bigint[])))"""
 )
 # The member is looked up for the lines of the page only.
 LINES = text(
@@ -256,6 +268,17 @@ def lock_order(connection: Connection, order: int) -> PointOrder | None:
     return read_order(connection, order)
 
 
+def reaches(connection: Connection, order: int, units: frozenset[int] | None) -> bool:
+    """Whether all members of an order are of these units; None stands for the whole tenant.
+
+    Only in a scope that sees all of the tenant: of a narrower one's lines it knows no others.
+    """
+    if units is None:
+        return True
+    told = {"order": order, "units": sorted(units)}
+    return not connection.execute(BEYOND, told).scalar_one()
+
+
 def list_orders(
     connection: Connection, *, staff: int, state: str | None = None, before: int = 2**63 - 1, most: int
 ) -> list[PointOrder]:
@@ -276,7 +299,10 @@ def waiting_count(connection: Connection) -> int:
 
 
 def waiting_for(connection: Connection, *, staff: int, permissions: frozenset[str]) -> int:
-    """How many of them this person may decide: none of their own, nor, for an enterprise, the operator's."""
+    """How many of them this person may decide: none of their own, nor, for an enterprise, the operator's.
+
+    In the scope of their right to decide.
+    """
     needs = [
         need
         for need, permission in (("approval", "points.approve"), ("payment", "points.confirm"))

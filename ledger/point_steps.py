@@ -17,7 +17,7 @@ from ledger import books, jobs, trail
 from ledger.budgets import approval_points, give_back, lock_budget, reserve
 from ledger.businessday import business_date
 from ledger.model import OFFICE_TERMINAL
-from ledger.point_orders import PointOrder, lock_order, read_order
+from ledger.point_orders import PointOrder, lock_order, reaches, read_order
 from ledger.postings import Adjust, Code, Grant, Request
 from ledger.trail import Actor
 
@@ -55,7 +55,10 @@ DONE = text("UPDATE point_order SET state = 'done', budget_points = :budget_poin
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Why a step is not taken. `why`: gone, changed, own, funder, day (none is open) or budget (`left`)."""
+    """Why a step is not taken.
+
+    `why`: gone, changed, own, funder, units, day (none is open) or budget (`left`).
+    """
 
     why: str
     left: int = 0
@@ -91,13 +94,14 @@ def approve(
     now: datetime,
     note: str | None = None,
     funder: int | None = None,
+    units: frozenset[int] | None = None,
 ) -> PointOrder | Refused:
     """A second person says yes, or that the payment has arrived (`needs`: approval or payment).
 
-    `funder`: they may only say so about points of this organisation.
+    `funder`: they may only say so about points of this organisation; `units`: about members of these.
     """
     found = lock_order(connection, order)
-    refused = _undecided(found, needs, by, funder)
+    refused = _undecided(connection, found, needs, by, funder, units)
     if refused is not None or found is None:
         return refused or Refused("gone")
     return _begin(connection, found, needs, by, note, now)
@@ -112,10 +116,11 @@ def refuse(
     now: datetime,
     note: str,
     funder: int | None = None,
+    units: frozenset[int] | None = None,
 ) -> PointOrder | Refused:
     """A second person says no, or that no payment has arrived. For good."""
     found = lock_order(connection, order)
-    refused = _undecided(found, needs, by, funder)
+    refused = _undecided(connection, found, needs, by, funder, units)
     if refused is not None or found is None:
         return refused or Refused("gone")
     _decide(connection, found, "refused", by=by, note=note, now=now)
@@ -211,7 +216,14 @@ def _request(order: PointOrder, line: Row[Any]) -> Request:
     )  # fmt: skip
 
 
-def _undecided(order: PointOrder | None, needs: str, by: Actor, funder: int | None) -> Refused | None:
+def _undecided(
+    connection: Connection,
+    order: PointOrder | None,
+    needs: str,
+    by: Actor,
+    funder: int | None,
+    units: frozenset[int] | None,
+) -> Refused | None:
     """Why this person may not decide now."""
     if order is None:
         return Refused("gone")
@@ -219,7 +231,9 @@ def _undecided(order: PointOrder | None, needs: str, by: Actor, funder: int | No
         return Refused("changed")
     if order.staff_id == by.staff_id:
         return Refused("own")
-    return Refused("funder") if funder is not None and order.funder_id != funder else None
+    if funder is not None and order.funder_id != funder:
+        return Refused("funder")
+    return None if reaches(connection, order.id, units) else Refused("units")
 
 
 def _begin(

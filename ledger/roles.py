@@ -8,6 +8,7 @@ from sqlalchemy import Connection, text
 
 from ledger.administration import (
     Beyond,
+    Changed,
     Giver,
     Target,
     deciding,
@@ -137,10 +138,11 @@ def change_role(
     *,
     name: str,
     permissions: Iterable[str],
+    seen: RoleLine | None = None,
 ) -> None:
-    """Change a role and with it what its holders may.
+    """Change a role and with it what its holders may, as long as it is as it was `seen`.
 
-    Raises Beyond where the giver lacks what a holder gets or loses, NameTaken, LastAdministrator;
+    Raises Beyond where the giver lacks what a holder gets or loses, NameTaken, LastAdministrator, Changed;
     LookupError for a role that the tenant does not have.
     """
     chosen = frozenset(permissions)
@@ -148,6 +150,8 @@ def change_role(
         before = find_role(connection, tenant, role)
         if before is None:
             raise LookupError(f"no role {role}")
+        if seen is not None and (seen.name, seen.permissions) != (before.name, before.permissions):
+            raise Changed
         _require_known(connection, giver, kind, chosen - before.permissions)
         if chosen != before.permissions:
             own, touched = giver.rights(connection), (chosen | before.permissions) & PERMISSIONS[kind]

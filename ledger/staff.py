@@ -105,14 +105,17 @@ class StaffProfile:
             return False
         return self.factor_rule == "everybody" or any(name in self.rights for name in ADMINISTRATION)
 
-    def scope(self, permission: str | None = None) -> Scope:
+    def scope(self, permission: str) -> Scope:
         """Whose rows this person may see, for an operation that needs `permission`.
 
         The operator's staff see everyone's, others their tenant's, or of it the units of their roles.
+        PermissionError for what they do not hold: forgotten to be asked about, it shows nothing.
         """
+        if permission not in self.rights:
+            raise PermissionError(f"staff {self.id} does not hold {permission!r}")
         if self.tenant_kind == "operator":
             return Scope.everything()
-        return Scope.tenant(self.tenant_id, self.rights.units.get(permission or ""))
+        return Scope.tenant(self.tenant_id, self.rights.units[permission])
 
 
 def create_staff(

@@ -1,10 +1,11 @@
 """What days come to: closed ones added up once into day_total, the open one from its transactions."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from ledger.database import Database, Scope
 from ledger.walks import NO_BOUND, Whose, walk_of
@@ -49,12 +50,14 @@ STORED = text(
     """SELECT date, kind, approved, currency, 0::bigint AS part_id, sum(count)::bigint AS count,
               sum(points)::bigint AS points, sum(settlement_minor)::bigint AS settlement_minor
        FROM day_total WHERE tenant_id = :tenant AND part = :part AND date >= :since
+         AND date <> ALL(CAST(:live AS date[]))
        GROUP BY date, kind, approved, currency"""
 )
 STORED_PARTS = text(
     """SELECT part_id, kind, approved, currency, sum(count)::bigint AS count, sum(points)::bigint AS points,
               sum(settlement_minor)::bigint AS settlement_minor
        FROM day_total WHERE tenant_id = :tenant AND part = :part AND date >= :since AND approved
+         AND date <> ALL(CAST(:live AS date[]))
        GROUP BY part_id, kind, approved, currency"""
 )
 # Days that are not added up yet: the open one, and for a moment the one before it.
@@ -169,21 +172,29 @@ def totals(connection: Connection, whose: Whose, since: date, *, parts_since: da
     """
     tenant = 0 if whose.everybody else whose.tenant_id
     parts_since = parts_since or since
-    asked = {"tenant": tenant, "part": "store" if whose.narrowed else "all", "since": since}
+    # A day that is being added up meanwhile is read once: which days are not, is asked before all else.
+    days = connection.execute(OPEN_DAYS, {"since": since, "most": 1000}).all()
+    not_added = {"live": [row.date for row in days]}
+    asked: dict[str, Any] = {
+        "tenant": tenant,
+        "part": "store" if whose.narrowed else "all",
+        "since": since,
+    } | not_added
     lines = [Line(**row._asdict()) for row in connection.execute(STORED, asked)]
-    asked = {"tenant": tenant, "part": "service" if whose.kind == "merchant" else "merchant"}
+    asked = {"tenant": tenant, "part": "service" if whose.kind == "merchant" else "merchant"} | not_added
     by_part: dict[int, list[Line]] = {}
     for row in connection.execute(STORED_PARTS, asked | {"since": parts_since}):
         by_part.setdefault(row.part_id, []).append(Line(date=parts_since, **row._asdict()))
-    live, open_date, terminals, behind = _live(connection, whose, since)
+    live, open_date, terminals, behind = _live(connection, whose, days)
     for line in live:
         if line.date >= parts_since and line.part_id:
             by_part.setdefault(line.part_id, []).append(line)
     return Totals(lines + live, by_part, open_date, terminals, behind)
 
 
-def _live(connection: Connection, whose: Whose, since: date) -> tuple[list[Line], date | None, int, int]:
-    days = connection.execute(OPEN_DAYS, {"since": since, "most": 1000}).all()
+def _live(
+    connection: Connection, whose: Whose, days: Sequence[Row[Any]]
+) -> tuple[list[Line], date | None, int, int]:
     if not days:
         return [], None, 0, 0
     read = days[:LIVE_DAYS]

@@ -39,9 +39,9 @@ def create_order(
     connection: Connection, house: House, maker: Actor, lines: Sequence[tuple[Holder, int]], **fields: Any
 ) -> int:
     """A draft of points for the house's members, a grant unless `fields` say otherwise. Returns its id."""
-    told: dict[str, Any] = {"kind": "grant", "reason": "Welcome"} | fields
+    told: dict[str, Any] = {"kind": "grant", "reason": "Welcome", "unit": house.enterprise} | fields
     order = point_orders.NewOrder(
-        tenant=house.enterprise, unit=house.enterprise, funder=house.enterprise,
+        tenant=house.enterprise, funder=house.enterprise,
         staff=maker.staff_id or 0, staff_name=maker.name, **told,
     )  # fmt: skip
     accounts = [Line(holder.account.slot, holder.account.id, points) for holder, points in lines]

@@ -104,7 +104,10 @@ class Submission(Base):
 
 
 class Job(Base):
-    """Long work in the background, step by step; each step's progress is committed with what it did."""
+    """Long work in the background, step by step; each step's progress is committed with what it did.
+
+    `put_back_at`: when a step last found the database away, or a lock held too long.
+    """
 
     __tablename__ = "job"
     __table_args__ = (
@@ -126,3 +129,4 @@ class Job(Base):
     failure: Mapped[str | None]
     created_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
+    put_back_at: Mapped[datetime | None]

@@ -2,11 +2,15 @@
 
 import json
 import re
+import threading
 
 import pytest
 
+from ledger import organisations
+from ledger.database import Scope
 from tests.admin.browsing import Browser, words
 from tests.admin.conftest import Site
+from tests.desk import until_somebody_waits
 
 
 @pytest.fixture(scope="module")
@@ -164,3 +168,21 @@ def test_a_merchant_sees_its_own_and_no_other(shared_site: Site, merchant: Brows
     assert foreign == 7
     for path in ("/merchants/new", f"/merchants/{own.merchant}/edit", f"/stores/{own.store}/close"):
         assert merchant.get(path).status_code == 403
+
+
+def test_who_saves_a_store_and_who_closes_it_never_wait_in_a_circle(
+    shared_site: Site, operator: Browser
+) -> None:
+    site, store = shared_site, shared_site.house.store
+    path = f"/stores/{store}/edit"
+    form, token = form_of(operator, path) | {"name": "Renamed"}, operator.token()
+    answers: list[int] = []
+    save = threading.Thread(target=lambda: answers.append(operator.post(path, form, token=token).status_code))
+    with site.database.transaction(Scope.everything()) as connection:
+        organisations.lock_tree(connection, site.house.merchant)
+        save.start()
+        until_somebody_waits(connection)
+        organisations.set_status(connection, store, "open")
+    save.join()
+    assert answers == [303]
+    assert site.ask("SELECT name FROM organisation WHERE id = :id", id=store) == [("Renamed",)]

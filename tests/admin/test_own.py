@@ -34,10 +34,10 @@ def set_up(site: Site, browser: Browser) -> tuple[pyotp.TOTP, list[str]]:
     secret = "".join(re.findall(r'id="secret"[^>]*>([A-Z2-7 ]+)<', page)[0].split())
     clock = pyotp.TOTP(secret)
     assert 'class="qr"' in page
-    wrong = browser.post("/own/second-factor", {"code": "000000"})
+    wrong = browser.post("/own/second-factor", {"code": "000000", "present": PASSWORD})
     assert "This code does not fit." in wrong.text
     assert secret[:4] in wrong.text
-    done = browser.post("/own/second-factor", {"code": clock.at(site.clock.now)})
+    done = browser.post("/own/second-factor", {"code": clock.at(site.clock.now), "present": PASSWORD})
     codes = re.findall(r"\b[a-z2-9]{5}-[a-z2-9]{5}\b", done.text)
     assert len(set(codes)) == 10
     return clock, codes
@@ -72,6 +72,23 @@ def test_a_second_factor_asks_for_a_code_that_is_good_once(site: Site) -> None:
         assert outcome in history
     sealed = site.ask("SELECT factor_secret FROM staff WHERE login = 'mei'")[0][0]
     assert clock.byte_secret() not in bytes(sealed)
+
+
+def test_setting_it_up_needs_the_password_and_closes_after_wrong_ones(site: Site) -> None:
+    person(site, "open")
+    browser = site.signed_in("open")
+    secret = "".join(
+        re.findall(r'id="secret"[^>]*>([A-Z2-7 ]+)<', browser.get("/own/second-factor").text)[0].split()
+    )
+    code = pyotp.TOTP(secret).at(site.clock.now)
+    assert "Type your password." in browser.post("/own/second-factor", {"code": code}).text
+    for _ in range(FREE_TRIES):
+        wrong = browser.post("/own/second-factor", {"code": code, "present": "a guess"}).text
+        assert ("This is not your password." in wrong, "does not fit" in wrong) == (True, False)
+        assert f'value="{code}"' in wrong  # what was typed stays
+    paused = browser.post("/own/second-factor", {"code": code, "present": PASSWORD})
+    assert "This is not your password." in paused.text
+    assert site.ask("SELECT factor_secret IS NULL FROM staff WHERE login = 'open'") == [(True,)]
 
 
 def test_wrong_codes_close_the_second_step_for_a_while(site: Site) -> None:

@@ -259,6 +259,46 @@ def test_a_branch_grants_to_its_own_members_and_sees_its_own_orders(
     assert desk.get(f"{order}?after=99999999999999999999").status_code == 200
 
 
+def test_who_approves_reaches_the_units_of_all_members(shared_site: Site, holders: list[Holder]) -> None:
+    site, places = shared_site, {"east": holders[:1], "west": holders[1:]}
+
+    def furnish(connection: Connection) -> None:
+        made = {}
+        for name, whose in places.items():
+            made[name] = create_child(
+                connection, parent=site.house.enterprise, kind="branch", code=name, name=name
+            )
+            accounts = ", ".join(str(holder.account.id) for holder in whose)
+            connection.exec_driver_sql(
+                f"UPDATE member SET organisation_id = {made[name]} WHERE id IN"
+                f" (SELECT member_id FROM account WHERE id IN ({accounts}))"
+            )
+        for login, role, reached in (
+            ("twins", "points_desk", ("east", "west")), ("judge", "approver", ("east",)),
+            ("judges", "approver", ("east", "west")),
+        ):  # fmt: skip
+            person = create_staff(
+                connection, organisation_id=made["east"], login=login, name=login, password=PASSWORD,
+                ready_made=None,
+            )  # fmt: skip
+            for name in reached:
+                assign(connection, person, reach="unit", ready_made=role, unit=made[name])
+
+    site.change(furnish)
+    twins, judge, judges = (site.signed_in(login) for login in ("twins", "judge", "judges"))
+    codes = "\n".join(code(site, holder) for holder in holders)
+    order = sent(twins, "/points/grant", codes=codes, points="9999", reason="All of us")
+    assert confirm(twins, order) == 303
+    assert f"{order}/approve" not in judge.get(order).text
+    for step in ("approve", "refuse"):
+        refused = judge.post(f"{order}/{step}", {"mark": "waiting", "note": "-"})
+        assert refused.status_code == 409
+        assert "somebody whose rights reach all of them decides" in words(refused.text)
+    assert f"{order}/approve" in judges.get(order).text
+    assert judges.submit(f"{order}/approve", note="Fine").status_code == 303
+    assert [posted(site, holder) for holder in holders] == [9_999] * 3
+
+
 @pytest.mark.parametrize(
     "path", ["/points/orders", "/points/waiting", "/points/budget", "/points/grant", "/points/topup"]
 )

@@ -7,17 +7,21 @@ import psycopg
 import pytest
 from msgspec.structs import replace
 
-from ledger import businessday
+from ledger import businessday, point_steps
 from ledger.audit import INVARIANTS, breaches
 from ledger.books import post
-from ledger.database import Database, Scope
+from ledger.budgets import create_budget
+from ledger.database import Connection, Database, Scope
 from ledger.embedded import EmbeddedPostgres
+from ledger.point_orders import PointOrder
 from ledger.postings import Code, Request
 from ledger.reconciliation import BatchTotal, reconcile
 from tests.conftest import TestDatabase, copied
 from tests.factories import (
     NOW,
     TODAY,
+    Holder,
+    House,
     create_capture,
     create_expire,
     create_hold,
@@ -31,6 +35,7 @@ from tests.factories import (
     grant_points,
     new_txid,
 )
+from tests.ordering import create_order, create_staff_row
 
 # An account's other lot: it has two.
 OTHER_LOT = "(SELECT l.id FROM lot l WHERE l.account_id = e.account_id AND l.id <> e.lot_id)"
@@ -147,10 +152,27 @@ BREACHES = {
         "UPDATE terminal SET last_batch = 7 WHERE last_batch = 8",
         "UPDATE terminal SET last_batch = NULL WHERE last_batch = 8",
     ],
+    "a budget has borne what its orders say that it bears": [
+        "UPDATE budget SET used = used + 1",
+        "UPDATE point_order SET budget_points = 0 WHERE kind = 'grant'",
+    ],
+    "an order of points counts its lines, and its budget bears what they granted": [
+        "UPDATE point_order SET budget_points = budget_points + 1 WHERE kind = 'grant'",
+        "UPDATE point_order SET approved_points = approved_points - 1",
+        "UPDATE point_order SET state = 'waiting', decided_at = NULL",
+        "UPDATE point_order_line SET code = NULL, transaction_id = NULL",
+        "UPDATE point_order_line SET points = points + 1",
+        "DELETE FROM point_order_line",
+    ],
+    "a line of an order that was approved is a transaction of its points": [
+        "UPDATE point_order_line SET transaction_id = NULL",
+        "UPDATE point_order_line SET transaction_id = transaction_id - 1",
+        "UPDATE transaction SET points = points + 1 WHERE kind IN ('grant', 'adjustment')",
+    ],
 }
 ISOLATED = (
-    "account", "card", "card_event", "entry", "hold", "hold_lot", "lot", "misuse", "organisation", "terminal",
-    "terminal_batch", "terminal_batch_total", "transaction",
+    "account", "budget", "card", "card_event", "entry", "hold", "hold_lot", "lot", "misuse", "organisation",
+    "point_order", "point_order_line", "terminal", "terminal_batch", "terminal_batch_total", "transaction",
 )  # fmt: skip
 PLANTED = [(invariant, sql) for invariant, planted in BREACHES.items() for sql in planted]
 
@@ -176,6 +198,7 @@ def furnished(module_database_urls: TestDatabase) -> str:
         post(connection, [create_inquiry(house, holder)], NOW + timedelta(minutes=2))
         reused = post(connection, [replace(batched, quantity=2)], NOW)
         assert reused[0].code is Code.TXID_REUSED
+        order_points(connection, house, late)
     end_batches(module_database_urls.server, house.terminal)
     with opened.transaction(Scope.everything()) as connection:
         assert breaches(connection) == []
@@ -190,9 +213,22 @@ def urls(postgres: EmbeddedPostgres, furnished: str) -> Iterator[TestDatabase]:
         yield database
 
 
+def order_points(connection: Connection, house: House, holder: Holder) -> None:
+    """A grant that a budget bears, and an adjustment."""
+    create_budget(connection, enterprise=house.enterprise, since=None, last=None, points=1_000)
+    maker = create_staff_row(connection, house.enterprise)
+    for fields in ({}, {"kind": "adjust", "lot_kind": None}):
+        order = create_order(connection, house, maker, [(holder, 70)], **fields)
+        done = point_steps.confirm(connection, order, by=maker, now=NOW)
+        assert isinstance(done, PointOrder)
+        assert (done.state, done.approved) == ("done", 1)
+
+
 def end_batches(url: str, terminal: int) -> None:
     """One in balance, one not: only the server may."""
     server = Database(url)
+    with server.transaction(Scope.everything()) as connection:
+        assert breaches(connection) == []  # the server's role, too, may ask
     with server.transaction(Scope.everything()) as connection:
         for batch, points, code in ((7, 120, 0), (8, 100, 1401)):
             totals = [BatchTotal("redeem", 1, points)]

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import Connection
@@ -39,15 +39,15 @@ class Yard:
         state = "done" if done == job.told["most"] else job.state
         return job.went_on(done=done, state=state, told=job.told | {"next": done}, result={"counted": done})
 
-    def start(self, most: int, *, tenant: int | None = None, kind: str = "count") -> int:
+    def start(self, most: int, *, tenant: int | None = None, kind: str = "count", at: datetime = NOW) -> int:
         with self.database.transaction(Scope.everything()) as connection:
             return start(
                 connection, kind, tenant=tenant or self.house.enterprise, actor=LIN, told={"most": most},
-                total=most, now=NOW,
+                total=most, now=at,
             )  # fmt: skip
 
-    def run(self) -> bool:
-        return run_step(self.database, {"count": self.count}, lambda: NOW)
+    def run(self, now: datetime = NOW + timedelta(seconds=1)) -> bool:
+        return run_step(self.database, {"count": self.count}, lambda: now)
 
     def job(self, job: int) -> Job:
         with self.database.transaction(Scope.everything()) as connection:
@@ -81,7 +81,12 @@ def test_a_job_goes_on_step_by_step_until_it_is_done(yard: Yard) -> None:
     assert (under_way.state, under_way.done, under_way.ended_at) == ("running", 1, None)
     assert [yard.run() for _ in range(3)] == [True, True, False]
     ended = yard.job(job)
-    assert (ended.state, ended.done, ended.result, ended.ended_at) == ("done", 3, {"counted": 3}, NOW)
+    assert (ended.state, ended.done, ended.result, ended.ended_at) == (
+        "done",
+        3,
+        {"counted": 3},
+        NOW + timedelta(seconds=1),
+    )
     assert yard.lines() == 3
 
 
@@ -141,6 +146,30 @@ def test_a_job_that_is_under_way_is_passed_over_for_the_next(yard: Yard) -> None
     assert yard.run()
     assert inner == [True]
     assert [yard.job(job).state for job in (first, second)] == ["done", "done"]
+
+
+def test_a_job_that_cannot_go_on_lets_the_younger_pass_and_comes_back(yard: Yard) -> None:
+    stuck, younger = yard.start(1), yard.start(2)
+    tried: list[int] = []
+
+    def locked(job: Job) -> None:
+        tried.append(job.id)
+        if job.id == stuck and tried.count(stuck) < 3:
+            raise DatabaseAway("a lock was held too long")
+
+    yard.before = locked
+    with pytest.raises(DatabaseAway):
+        yard.run()
+    youngest = yard.start(1, at=NOW + timedelta(seconds=2))  # after it was put back: behind it
+    for _ in range(2):
+        assert yard.run()
+    with pytest.raises(DatabaseAway):
+        yard.run(NOW + timedelta(seconds=3))
+    while yard.run():
+        pass
+    assert tried == [stuck, younger, younger, stuck, youngest, stuck]
+    assert [yard.job(job).state for job in (stuck, younger, youngest)] == ["done"] * 3
+    assert yard.lines() == 4
 
 
 def test_what_fails_says_why_and_keeps_nothing_of_its_step(yard: Yard) -> None:

@@ -47,7 +47,7 @@ def test_the_right_password_gives_the_person(world: World) -> None:
     assert (person.id, person.name, person.tenant_kind, person.tenant_name) == (
         world.lin, "Lin Wei", "operator", "Operator",
     )  # fmt: skip
-    assert person.scope() == Scope.everything()
+    assert person.scope("staff.view") == Scope.everything()
     assert "password_mark" not in repr(person)
 
 
@@ -77,7 +77,7 @@ def test_a_password_is_the_same_from_every_keyboard(world: World) -> None:
         )
     person = authenticate(world.database, "ＺＯＥ ", "cafe\u0301-au-lait", now=NOW)
     assert person is not None
-    assert person.scope() == Scope.tenant(world.house.enterprise)
+    assert person.scope("staff.view") == Scope.tenant(world.house.enterprise)
 
 
 def test_passwords_are_kept_as_argon2id_and_never_alike(

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
+import psycopg
 import pytest
+from sqlalchemy import event
 
 from ledger import totals as totals_room
 from ledger.database import Database, Scope
@@ -104,6 +106,37 @@ def test_totals_are_the_sums_of_transactions_before_and_after_a_day_is_added_up(
     written = world.books.ask("SELECT DISTINCT tenant_id, part FROM day_total")
     assert (0, "enterprise") in written
     assert (world.books.house.merchant, "store") in written
+
+
+@pytest.mark.parametrize("place", range(6))
+def test_a_day_that_is_added_up_meanwhile_is_counted_once(
+    world: World, module_database_urls: TestDatabase, place: int
+) -> None:
+    with psycopg.connect(module_database_urls.owner) as owner:  # as if nobody had added it up yet
+        owner.execute("ALTER TABLE day_total NO FORCE ROW LEVEL SECURITY")
+        owner.execute("DELETE FROM day_total")
+        owner.execute("ALTER TABLE day_total FORCE ROW LEVEL SECURITY")
+        owner.execute("UPDATE business_day SET added_up_at = NULL")
+    whose, added = Whose(world.books.house.operator, "operator"), []
+    seen: list[None] = []
+
+    def before(*_anything: object) -> None:
+        if len(seen) == place:
+            with world.server.transaction(Scope.everything()) as server:
+                added.append(add_up_next(server, NOW))
+        seen.append(None)
+
+    with world.books.database.transaction(Scope.everything()) as connection:
+        expected = totals(connection, whose, TODAY)
+        event.listen(connection, "before_cursor_execute", before)
+        found = totals(connection, whose, TODAY)
+    assert added == [TODAY], "a place that does not exist"
+    assert figures(found.lines) == figures(expected.lines)
+    sold = [
+        [(part.part_id, part.figures.spent, part.figures.owed) for part in parts(each.parts, most=9)]
+        for each in (expected, found)
+    ]
+    assert sold[0] == sold[1] != []
 
 
 def test_a_tenant_sees_its_own_totals_and_a_store_keeper_those_of_the_store(world: World) -> None:
