@@ -91,7 +91,7 @@ class AreaChart:
     ticks: tuple[tuple[int, float], ...]
 
 
-def areas(series: Sequence[Sequence[int]], *, ticks: int = 8) -> AreaChart:
+def areas(series: Sequence[Sequence[int]], *, ticks: int = 6) -> AreaChart:
     """One area for each of `series`, all equally long and not empty, of values that are at least 0."""
     top = _above(max(max(values) for values in series))
     lines = tuple(Grid(round(HEIGHT - HEIGHT * part / 2, 2), top * part // 2) for part in (2, 1, 0))

@@ -45,7 +45,7 @@ def test_areas_stay_inside_the_plot_and_share_one_scale(series: list[list[int]])
         for (_, y), value in zip(points, values, strict=True):
             assert abs(HEIGHT - y - (HEIGHT - 2) * value / chart.grid[0].value) <= 0.1
         assert area.below.startswith(area.line)
-    assert [place for place, _ in areas([[0] * 30]).ticks] == [0, 4, 8, 12, 16, 20, 24, 28]
+    assert [place for place, _ in areas([[0] * 30]).ticks] == [0, 5, 10, 15, 20, 25]
 
 
 def test_small_charts_of_little() -> None:
