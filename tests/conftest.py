@@ -36,6 +36,11 @@ def pytest_configure() -> None:
         tempfile.tempdir = None  # ask again
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The browser's tests first: the longest of all, started last, would be waited for alone."""
+    items.sort(key=lambda item: "end_to_end" not in item.path.parts)
+
+
 def _memory_has_room() -> bool:
     try:
         place = os.statvfs(MEMORY)

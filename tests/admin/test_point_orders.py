@@ -182,6 +182,7 @@ def test_a_budget_is_kept_and_says_how_much_is_left(
     assert there.submit("/points/budget/new", points="100").status_code == 303
     assert "covers some of these days" in there.submit("/points/budget/new", points="5").text
     order = sent(there, "/points/grant", codes=code(site, holder), points="101", reason="Too much")
+    assert "The budget does not suffice" in there.get(order).text
     answer = there.post(f"{order}/confirm", there.hidden(order))
     assert (answer.status_code, "100 points are left of it" in answer.text) == (409, True)
     which = f"enterprise={enterprise}"
